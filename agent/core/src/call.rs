@@ -1,0 +1,326 @@
+//! What one exchange meant.
+
+use serde_json::Value;
+
+use crate::flow::{FlowId, Time};
+use crate::process::ProcessKey;
+
+/// One request and its answer, understood.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The connection it travelled on.
+    pub flow: FlowId,
+    /// Its number on that connection, from zero, in the order of the requests.
+    pub index: u64,
+    /// The process that made it, where it is known.
+    pub process: Option<ProcessKey>,
+    /// First byte of the request.
+    pub start: Time,
+    /// Last byte of the request.
+    pub request_end: Time,
+    /// First byte of the response.
+    pub first_byte: Option<Time>,
+    /// First piece of a streamed answer (first event that is no comment or ping).
+    pub first_chunk: Option<Time>,
+    /// Last byte of the response, or the moment it was cut.
+    pub end: Time,
+    /// The HTTP side.
+    pub http: Http,
+    /// What it was.
+    pub kind: Kind,
+    /// How it ended.
+    pub completion: Completion,
+    /// What could not be read or did not fit the format, beside what could. At most `limits::FAULTS`.
+    pub faults: Vec<Fault>,
+}
+
+/// The HTTP side of a call. No header value of a credential is ever in here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Http {
+    /// `POST`, `GET`, …
+    pub method: String,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Host as the client named it (`:authority`, `Host`, SNI), without port.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path without query.
+    pub path: String,
+    /// Query with secret values replaced; `None` where there was none.
+    pub query: Option<String>,
+    /// Response status; `None` where no response came.
+    pub status: Option<u16>,
+    /// `1.0`, `1.1`, `2`, or `websocket`.
+    pub version: &'static str,
+    /// Request body bytes as they travelled (compressed).
+    pub request_bytes: u64,
+    /// Response body bytes as they travelled.
+    pub response_bytes: u64,
+    /// `content-type` of the response.
+    pub content_type: Option<String>,
+    /// `user-agent`.
+    pub user_agent: Option<String>,
+    /// `traceparent` of the request, if well-formed.
+    pub traceparent: Option<String>,
+    /// The provider's id for the request (`x-request-id`, `request-id`, …).
+    pub request_id: Option<String>,
+    /// The SDK's retry counter (`x-stainless-retry-count`).
+    pub resend_count: Option<u32>,
+}
+
+/// What kind of call it was.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// An inference call to a model.
+    Llm(Box<Llm>),
+    /// Any other HTTP exchange.
+    Plain,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Completion {
+    /// Everything that the format demands arrived.
+    Complete,
+    /// The answer was cut: connection lost, stream without its terminal event, origin reset.
+    Partial,
+    /// The client went away before the answer was whole.
+    Cancelled,
+    /// No response at all.
+    Unanswered,
+}
+
+/// A thing that could not be read, beside what could.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Stable short name, e.g. `json`, `sse`, `truncated`, `gap`, `encoding`, `limit.request_body`.
+    pub kind: &'static str,
+    /// One line for a person. Never holds content or secrets.
+    pub detail: String,
+}
+
+/// An inference call.
+#[derive(Clone, Debug, Default)]
+pub struct Llm {
+    /// `chat`, `text_completion`, … of the GenAI conventions.
+    pub operation: &'static str,
+    /// Value of `gen_ai.provider.name`.
+    pub provider: String,
+    /// The wire format: `openai.chat`, `openai.responses`, `anthropic.messages`.
+    pub api: &'static str,
+    /// Whether the answer was streamed (decided by the response).
+    pub stream: bool,
+    /// Model asked for.
+    pub request_model: Option<String>,
+    /// Model that answered.
+    pub response_model: Option<String>,
+    /// Id of the response.
+    pub response_id: Option<String>,
+    /// Id of the response that this one continues.
+    pub previous_response_id: Option<String>,
+    /// Conversation or session id that the wire says, and where it stood.
+    pub conversation: Option<Conversation>,
+    /// End-user identifier as sent.
+    pub user: Option<String>,
+    /// Who calls: agent name where it says so deterministically (`claude-code`, `codex`).
+    pub agent: Option<String>,
+    /// This call's thread inside the agent (Codex `thread-id`, Claude's agent id), and the parent thread.
+    pub thread: Option<Thread>,
+    /// Token counts.
+    pub usage: Usage,
+    /// Reasons as the provider gave them, one per choice.
+    pub finish_reasons: Vec<String>,
+    /// Request parameters.
+    pub params: Params,
+    /// Tools that were offered.
+    pub tools: Vec<ToolDefinition>,
+    /// Instructions apart from the history.
+    pub system: Vec<Part>,
+    /// History as sent.
+    pub input: Vec<Message>,
+    /// Answer, one message per choice.
+    pub output: Vec<Message>,
+    /// The error that the provider reported, in the body or inside the stream.
+    pub error: Option<ProviderError>,
+    /// True where the request only warms a cache or counts tokens and no model ran.
+    pub auxiliary: bool,
+    /// OpenAI service tier that answered, Anthropic `usage.service_tier`.
+    pub service_tier: Option<String>,
+    /// `system_fingerprint`.
+    pub system_fingerprint: Option<String>,
+}
+
+/// A conversation id and where it stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// The id.
+    pub id: String,
+    /// Where it stood, e.g. `header:session-id`, `body:conversation`, `body:metadata.user_id`.
+    pub source: &'static str,
+}
+
+/// A thread inside an agent's session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thread {
+    /// This thread.
+    pub id: String,
+    /// The thread that spawned it.
+    pub parent: Option<String>,
+}
+
+/// Token counts. `None` is unknown, `Some(0)` is what the provider said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Everything sent, cached tokens included.
+    pub input: Option<u64>,
+    /// Everything generated, reasoning included.
+    pub output: Option<u64>,
+    /// Part of `input` that was read from a cache.
+    pub cache_read: Option<u64>,
+    /// Part of `input` that was written to a cache.
+    pub cache_write: Option<u64>,
+    /// Part of `output` that was reasoning.
+    pub reasoning: Option<u64>,
+}
+
+/// Request parameters, as sent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Params {
+    /// `temperature`
+    pub temperature: Option<f64>,
+    /// `top_p`
+    pub top_p: Option<f64>,
+    /// `top_k`
+    pub top_k: Option<f64>,
+    /// `max_tokens`, `max_completion_tokens`, `max_output_tokens`
+    pub max_tokens: Option<u64>,
+    /// `frequency_penalty`
+    pub frequency_penalty: Option<f64>,
+    /// `presence_penalty`
+    pub presence_penalty: Option<f64>,
+    /// `seed`
+    pub seed: Option<i64>,
+    /// `stop`, `stop_sequences`
+    pub stop: Vec<String>,
+    /// `n`
+    pub choices: Option<u64>,
+    /// `reasoning.effort`, `reasoning_effort`, `output_config.effort`
+    pub reasoning_level: Option<String>,
+    /// `json` where a JSON answer was asked for, `text` where plain text was.
+    pub output_type: Option<&'static str>,
+    /// `service_tier`
+    pub service_tier: Option<String>,
+}
+
+/// A tool that the request offered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolDefinition {
+    /// `function`, or the provider's own type.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// Description.
+    pub description: Option<String>,
+    /// JSON Schema of its parameters.
+    pub parameters: Option<Value>,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Message {
+    /// `system`, `user`, `assistant`, `tool`, or what the wire says.
+    pub role: String,
+    /// What it holds, in order.
+    pub parts: Vec<Part>,
+    /// For answers: the finish reason in the conventions' words (`stop`, `length`, `tool_call`, …).
+    pub finish_reason: Option<String>,
+}
+
+/// One part of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// Text.
+    Text(String),
+    /// Visible reasoning or its summary.
+    Reasoning(String),
+    /// The model asks the client to run a tool.
+    ToolCall(ToolCall),
+    /// The client's answer to a tool call.
+    ToolResult(ToolResult),
+    /// A tool that the provider ran itself, its own item as JSON.
+    ServerTool {
+        /// `call_id`, `id`
+        id: Option<String>,
+        /// Name of the tool.
+        name: String,
+        /// The provider's item.
+        item: Value,
+    },
+    /// Media or a file, without its bytes.
+    Media {
+        /// `image`, `audio`, `video`, `document`
+        modality: &'static str,
+        /// `image/png`, …
+        mime_type: Option<String>,
+        /// A URI or file id where the wire gave one; never inline data.
+        uri: Option<String>,
+        /// Size of inline data in its encoded form.
+        bytes: u64,
+    },
+    /// Anything else: its `type` on the wire.
+    Other(String),
+}
+
+/// A tool call that the model made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolCall {
+    /// `call_…`, `toolu_…`; `None` where the wire had none.
+    pub id: Option<String>,
+    /// Name.
+    pub name: String,
+    /// Arguments: parsed where they are JSON, else `Value::String` with the raw text.
+    pub arguments: Value,
+    /// `function`, or `custom` for free-form input.
+    pub kind: &'static str,
+}
+
+/// The client's answer to a tool call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolResult {
+    /// The id of the call it answers.
+    pub id: Option<String>,
+    /// Name, where the wire repeats it.
+    pub name: Option<String>,
+    /// The result: parsed where it is JSON, else text.
+    pub response: Value,
+    /// Whether the client marked it as an error.
+    pub is_error: bool,
+}
+
+/// An error that the provider reported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProviderError {
+    /// `error.type` or `error.code`, low cardinality.
+    pub kind: String,
+    /// Message.
+    pub message: String,
+}
+
+impl Llm {
+    /// Every tool call of the answer, in order.
+    pub fn tool_calls(&self) -> impl Iterator<Item = &ToolCall> {
+        self.output.iter().flat_map(|m| &m.parts).filter_map(|p| match p {
+            Part::ToolCall(call) => Some(call),
+            _ => None,
+        })
+    }
+
+    /// Every tool result that the request carries, in order.
+    pub fn tool_results(&self) -> impl Iterator<Item = &ToolResult> {
+        self.input.iter().flat_map(|m| &m.parts).filter_map(|p| match p {
+            Part::ToolResult(result) => Some(result),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! Every bound of the core, in one place. Sizes in bytes unless the name says otherwise.
+
+/// Longest HTTP/1 head (start line and headers) that is read.
+pub const HEAD_BYTES: usize = 64 * 1024;
+/// Most headers of one message.
+pub const HEADERS: usize = 256;
+/// Most HTTP/2 streams that one connection tracks at once.
+pub const STREAMS: usize = 1024;
+/// Largest HPACK dynamic table that a peer may ask for.
+pub const HPACK_TABLE_BYTES: usize = 64 * 1024;
+/// Most bytes held for out-of-order or partial HTTP/2 frames and WebSocket messages.
+pub const FRAME_BYTES: usize = 16 * 1024 * 1024;
+/// Most exchanges in flight on one pipelined HTTP/1 connection.
+pub const PIPELINE: usize = 128;
+/// Most decoded bytes of one request body that are kept for its decoder.
+pub const REQUEST_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Most decoded bytes of one non-streamed response body that are kept for its decoder.
+pub const RESPONSE_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Most bytes that one compressed body may expand to before decoding stops.
+pub const DECODED_BYTES: usize = 256 * 1024 * 1024;
+/// Longest single server-sent event.
+pub const EVENT_BYTES: usize = 16 * 1024 * 1024;
+/// Most text accumulated for one streamed message, reasoning or tool argument.
+pub const PART_BYTES: usize = 4 * 1024 * 1024;
+/// Most parts, messages or tool calls that one call holds.
+pub const PARTS: usize = 16 * 1024;
+/// Deepest JSON that is read.
+pub const JSON_DEPTH: usize = 128;
+/// Most faults that one call keeps.
+pub const FAULTS: usize = 32;
+/// Longest single attribute value that is kept.
+pub const ATTRIBUTE_BYTES: usize = 1024 * 1024;
+/// Most processes that one run remembers.
+pub const PROCESSES: usize = 65_536;
+/// Most tool calls that one run holds open while they wait for their results.
+pub const OPEN_TOOLS: usize = 8_192;
+/// Most spans that one run holds back until their place is certain.
+pub const HELD_SPANS: usize = 65_536;
+/// Most bytes of one process's arguments.
+pub const ARGV_BYTES: usize = 64 * 1024;

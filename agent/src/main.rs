@@ -1,0 +1,2 @@
+//! The `trackway` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! trackway-abi
