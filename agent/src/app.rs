@@ -72,6 +72,8 @@ impl Error {
 pub struct Extra {
     /// Certificate authorities of origins, beside those of the system.
     pub roots: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// Nothing leaves the machine, whatever the environment says of collectors.
+    pub local: bool,
 }
 
 /// Runs a command and records it. Returns the exit code to end with.
@@ -84,7 +86,7 @@ pub fn run(options: &Run, extra: Extra) -> Result<i32, Error> {
 pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
     // Before the first thread: threads inherit the mask.
     let (original, pending) = signals::take_over().map_err(Error::Signals)?;
-    let sinks = outputs::open(options)?;
+    let sinks = outputs::open(options, extra.local)?;
     let mut traces = Traces { folder: folder()?, cgroup: None };
     let result = prepare(options, extra, &mut traces).and_then(|(capture, guard, plan)| {
         let start = now();

@@ -5,11 +5,14 @@
 
 pub mod app;
 pub mod cli;
+pub mod demo;
 pub mod descriptor;
+pub mod doctor;
 pub mod guard;
 pub mod kernel;
 pub mod launch;
 pub mod limits;
 pub mod path;
+pub mod settings;
 pub mod sink;
 pub mod trust;

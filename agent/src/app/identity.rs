@@ -11,6 +11,7 @@ use trackway_core::run::Identity;
 use trackway_core::telemetry::{Attribute, AttributeValue, Class, Resource, TraceId};
 
 use crate::cli::Run;
+use crate::settings;
 
 /// Programs whose first argument that is no option is the program that matters.
 const INTERPRETERS: [&str; 14] = [
@@ -24,7 +25,7 @@ const STARTERS: [(&str, &str); 6] =
 
 /// The identity of a run that begins now. Its root process is filled in by the recorder.
 pub(super) fn of(options: &Run, start: Time) -> Identity {
-    let service = std::env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
+    let service = settings::get(settings::SERVICE_NAME);
     let own = name(&options.command);
     let name = options.name.clone().or_else(|| service.clone()).unwrap_or(own);
     let mut trace = [0; 16];

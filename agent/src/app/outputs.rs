@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use trackway_core::telemetry::Content;
 
 use crate::cli::Run;
+use crate::settings;
 use crate::sink::Sink;
 
 /// Why an output cannot be used.
@@ -20,11 +21,8 @@ pub enum Error {
     },
 }
 
-/// OpenTelemetry's variable for the content of messages.
-const CAPTURE: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
-
 /// Opens the outputs that the options and the environment name.
-pub(super) fn open(options: &Run) -> Result<Vec<Box<dyn Sink>>, Error> {
+pub(super) fn open(options: &Run, local_only: bool) -> Result<Vec<Box<dyn Sink>>, Error> {
     let _local = local(options);
     Ok(Vec::new())
 }
@@ -47,13 +45,13 @@ pub(super) fn remote(options: &Run, capture: Option<&str>) -> Content {
 /// (OpenTelemetry, "Environment Variable Specification" and "OTLP exporter configuration").
 pub(super) fn collector(env: impl Fn(&str) -> Option<String>) -> bool {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
-    if set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+    if set(settings::SDK_DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return false;
     }
-    if set("OTEL_TRACES_EXPORTER").is_some_and(|value| !value.split(',').any(|one| one.trim() == "otlp")) {
+    if set(settings::TRACES_EXPORTER).is_some_and(|value| !value.split(',').any(|one| one.trim() == "otlp")) {
         return false;
     }
-    set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT")).is_some()
+    settings::ENDPOINTS.into_iter().any(|name| set(name).is_some())
 }
 
 #[cfg(test)]
