@@ -6,7 +6,7 @@
 use trackway_core::run::Totals;
 use trackway_core::telemetry::{Content, Span};
 
-// pub mod console;
+pub mod console;
 pub mod file;
 pub mod limits;
 pub mod otlp;

@@ -121,8 +121,8 @@ impl Sink for Otlp {
     fn finish(&mut self, _totals: &Totals) -> Vec<String> {
         self.ending.send_replace(Some(Instant::now() + self.timeout));
         // The worker keeps the limit itself; the margin is for a machine without a free core.
-        let in_time = self.done.recv_timeout(self.timeout + limits::RETRY_FIRST)
-            != Err(RecvTimeoutError::Timeout);
+        let in_time =
+            self.done.recv_timeout(self.timeout + limits::RETRY_FIRST) != Err(RecvTimeoutError::Timeout);
         let given = self.shared.given.load(Ordering::Relaxed);
         let lost = given.saturating_sub(self.shared.delivered.load(Ordering::Acquire));
         if lost == 0 {

@@ -56,10 +56,7 @@ pub struct Settings {
 impl Settings {
     /// Reads the settings. `url` is the command line's and wins; `variable` looks up the environment.
     /// `None` where neither names a collector.
-    pub fn read(
-        url: Option<&str>,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Option<Self>, Error> {
+    pub fn read(url: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, Error> {
         // The specification treats an empty variable as unset, and the signal's own as the stronger.
         let find = |name: &str| {
             let names = [format!("OTEL_EXPORTER_OTLP_TRACES_{name}"), format!("OTEL_EXPORTER_OTLP_{name}")];
