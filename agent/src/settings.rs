@@ -6,10 +6,6 @@ pub const LOG: &str = "TRACKWAY_LOG";
 pub const CAPTURE_CONTENT: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
 /// Name of the service in telemetry.
 pub const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
-/// Turns OpenTelemetry off.
-pub const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
-/// Which exporters are wanted.
-pub const TRACES_EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 /// The collector, for traces alone and for all signals.
 pub const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 /// Turns colours off (<https://no-color.org>).
