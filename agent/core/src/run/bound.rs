@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn long_strings_are_cut_and_marked_and_the_rest_stays() {
-        let cut = json(json!([{"role": "user", "parts": ["x".repeat(3 * ATTRIBUTE_BYTES)]}, {"role": "tool"}]));
+        let cut =
+            json(json!([{"role": "user", "parts": ["x".repeat(3 * ATTRIBUTE_BYTES)]}, {"role": "tool"}]));
         let back: Value = serde_json::from_str(&cut).unwrap();
         assert!(cut.len() <= ATTRIBUTE_BYTES);
         assert_eq!(back[1]["role"], "tool");

@@ -54,7 +54,9 @@ fn parameters(llm: &Llm, set: &mut Attributes) {
     set.double(names::REQUEST_TOP_P, params.top_p);
     match params.top_k {
         #[expect(clippy::cast_possible_truncation, reason = "checked to be a whole number in range")]
-        Some(top_k) if top_k.fract() == 0.0 && top_k.abs() < 1e15 => set.int(names::REQUEST_TOP_K, top_k as i64),
+        Some(top_k) if top_k.fract() == 0.0 && top_k.abs() < 1e15 => {
+            set.int(names::REQUEST_TOP_K, top_k as i64)
+        }
         other => set.double(names::REQUEST_TOP_K, other),
     }
     set.maybe_int(names::REQUEST_MAX_TOKENS, params.max_tokens);

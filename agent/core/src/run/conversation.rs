@@ -44,7 +44,13 @@ impl Conversations {
             .copied()
             .or(answered)
             .or_else(|| thread.as_ref().and_then(|key| self.threads.get(key)).copied())
-            .or_else(|| beginning.as_ref().filter(|_| thread.is_none()).and_then(|key| self.beginnings.get(key)).copied());
+            .or_else(|| {
+                beginning
+                    .as_ref()
+                    .filter(|_| thread.is_none())
+                    .and_then(|key| self.beginnings.get(key))
+                    .copied()
+            });
         let number = found.or_else(|| self.open(call, llm))?;
         if let Some(id) = &llm.response_id
             && self.responses.insert(id.clone(), number).is_none()
@@ -86,7 +92,12 @@ impl Conversations {
         let main = self.list.iter().min_by_key(|it| (it.sub, !it.tools, it.first));
         let answer = match main {
             Some(main) if main.tools => main.answer.as_ref(),
-            _ => self.list.iter().filter(|it| !it.sub).filter_map(|it| it.answer.as_ref()).max_by_key(|it| it.0),
+            _ => self
+                .list
+                .iter()
+                .filter(|it| !it.sub)
+                .filter_map(|it| it.answer.as_ref())
+                .max_by_key(|it| it.0),
         };
         (main, answer.map(|(_, message)| message))
     }

@@ -46,7 +46,8 @@ impl Run {
     }
 
     pub(super) fn call_id(&self, call: &Call) -> SpanId {
-        let (flow, index, start) = (call.flow.0.to_le_bytes(), call.index.to_le_bytes(), call.start.0.to_le_bytes());
+        let (flow, index, start) =
+            (call.flow.0.to_le_bytes(), call.index.to_le_bytes(), call.start.0.to_le_bytes());
         self.id(&[b"call", &flow, &index, &start])
     }
 
@@ -106,8 +107,14 @@ impl Run {
         let mut set = open.attributes;
         set.plain(names::COMPLETION, "unanswered");
         let times = open.asked..self.latest;
-        let draft =
-            self.draft(open.span, open.parent, format!("execute_tool {}", open.name), times, set, &open.resource);
+        let draft = self.draft(
+            open.span,
+            open.parent,
+            format!("execute_tool {}", open.name),
+            times,
+            set,
+            &open.resource,
+        );
         self.emit(draft);
     }
 
@@ -130,7 +137,8 @@ impl Run {
         if let Some(arguments) = member(&["arguments", "input", "action", "code", "queries"]) {
             set.json(names::TOOL_ARGUMENTS, arguments.clone(), Class::Content);
         }
-        let result = result.map(|it| it.get("content").unwrap_or(it)).or(member(&["output", "outputs", "results"]));
+        let result =
+            result.map(|it| it.get("content").unwrap_or(it)).or(member(&["output", "outputs", "results"]));
         if let Some(result) = result {
             set.json(names::TOOL_RESULT, result.clone(), Class::Content);
         }
@@ -139,7 +147,8 @@ impl Run {
         }
         set.plain(names::TOOL_TIMES, "bounds");
         set.plain(names::LINK_RULE, "server");
-        let failed = item.get("status").and_then(Value::as_str) == Some("failed") || member(&["error"]).is_some();
+        let failed =
+            item.get("status").and_then(Value::as_str) == Some("failed") || member(&["error"]).is_some();
         let failure = failed.then(|| Failure::new("tool_error", "the provider says that the tool failed"));
         self.totals.tool_calls += 1;
         self.totals.tool_errors += u64::from(failed);
@@ -279,4 +288,3 @@ fn totals(totals: &Totals, set: &mut Attributes) {
     set.count(names::RUN_UNREAD, totals.unread);
     set.count(names::LOST_FACTS, totals.lost_facts);
 }
-

@@ -73,14 +73,21 @@ impl Haystack {
     /// How well the arguments name a command.
     pub(super) fn names(&self, needle: &Needle) -> Option<Fit> {
         let forward = |text: &str| {
-            [needle.script.as_deref(), Some(&needle.line)].into_iter().flatten().filter_map(|n| fit(text, n)).min()
+            [needle.script.as_deref(), Some(&needle.line)]
+                .into_iter()
+                .flatten()
+                .filter_map(|n| fit(text, n))
+                .min()
         };
         // A shell that an agent wraps around its command: the script contains the argument.
         let wrapped = |text: &str, command: bool| {
             let script = needle.script.as_deref().filter(|_| command && text.len() > 2)?;
             fit(script, text).map(|fit| Fit { partial: true, ..fit })
         };
-        self.texts.iter().filter_map(|(text, command)| forward(text).or_else(|| wrapped(text, *command))).min()
+        self.texts
+            .iter()
+            .filter_map(|(text, command)| forward(text).or_else(|| wrapped(text, *command)))
+            .min()
     }
 
     /// How well the arguments name a URL.

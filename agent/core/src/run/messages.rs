@@ -111,7 +111,9 @@ fn part(part: &Part) -> Value {
             Some(uri) if uri.contains("://") => {
                 json!({"type": "uri", "modality": modality, "mime_type": mime_type, "uri": uri})
             }
-            Some(file) => json!({"type": "file", "modality": modality, "mime_type": mime_type, "file_id": file}),
+            Some(file) => {
+                json!({"type": "file", "modality": modality, "mime_type": mime_type, "file_id": file})
+            }
             // The bytes were never kept; their number stands in for them.
             None => json!({
                 "type": "blob", "modality": modality, "mime_type": mime_type, "content": "", "bytes": bytes,

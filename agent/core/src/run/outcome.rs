@@ -55,7 +55,9 @@ pub(super) fn of_call(call: &Call) -> Option<Failure> {
     match call.completion {
         Completion::Complete => None,
         Completion::Partial => Some(Failure::new("incomplete_response", "the answer was cut off")),
-        Completion::Cancelled => Some(Failure::new("cancelled", "the client went away before the answer was whole")),
+        Completion::Cancelled => {
+            Some(Failure::new("cancelled", "the client went away before the answer was whole"))
+        }
         Completion::Unanswered => Some(Failure::new("no_response", "no response came")),
     }
 }
@@ -73,7 +75,8 @@ pub(super) fn of_result(result: &ToolResult) -> Option<Failure> {
 fn marked(response: &Value) -> Option<String> {
     match response {
         Value::Object(members) => {
-            let flag = ["isError", "is_error"].iter().any(|key| members.get(*key) == Some(&Value::Bool(true)));
+            let flag =
+                ["isError", "is_error"].iter().any(|key| members.get(*key) == Some(&Value::Bool(true)));
             if flag {
                 return Some("the result says that it is an error".to_owned());
             }
@@ -94,7 +97,8 @@ fn marked(response: &Value) -> Option<String> {
 fn stated_exit(text: &str) -> Option<String> {
     let code = |line: &str| -> Option<i64> {
         let lower = line.trim().to_ascii_lowercase();
-        let rest = ["exit code", "process exited with code"].iter().find_map(|mark| lower.strip_prefix(mark))?;
+        let rest =
+            ["exit code", "process exited with code"].iter().find_map(|mark| lower.strip_prefix(mark))?;
         rest.trim_start_matches([':', ' ']).trim_end_matches('.').parse().ok()
     };
     text.lines().take(HEAD_LINES).find_map(code).filter(|code| *code != 0).map(exited)
@@ -118,7 +122,10 @@ mod tests {
     #[test]
     fn only_what_is_explicit_is_an_error() {
         check(json!("Exit code: 2\nOutput:\nno"), Some("exited with code 2"));
-        check(json!("Chunk ID: x\nWall time: 1\nProcess exited with code 1\nOutput"), Some("exited with code 1"));
+        check(
+            json!("Chunk ID: x\nWall time: 1\nProcess exited with code 1\nOutput"),
+            Some("exited with code 1"),
+        );
         check(json!("Exit code: 0\nOutput:\nExit code: 1"), None);
         check(json!("it failed terribly with an error"), None);
         check(json!({"output": "", "metadata": {"exit_code": 3}}), Some("exited with code 3"));

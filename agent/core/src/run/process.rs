@@ -93,7 +93,8 @@ impl Processes {
             return None;
         }
         let root = self.root;
-        let oldest = || self.table.keys().filter(|key| Some(**key) != root).min_by_key(|key| key.started).copied();
+        let oldest =
+            || self.table.keys().filter(|key| Some(**key) != root).min_by_key(|key| key.started).copied();
         self.exited.pop_front().or_else(oldest)
     }
 
@@ -188,9 +189,10 @@ impl Processes {
 
     /// Every process with a span that has not gone out, in a stable order.
     pub(super) fn left(&self) -> Vec<ProcessKey> {
-        let open = self.table.iter().filter(|(key, process)| {
-            !self.is_root(**key) && process.spans() && !process.done
-        });
+        let open = self
+            .table
+            .iter()
+            .filter(|(key, process)| !self.is_root(**key) && process.spans() && !process.done);
         let mut keys: Vec<ProcessKey> = open.map(|(key, _)| *key).collect();
         keys.sort_by_key(|key| (key.started, key.pid));
         keys

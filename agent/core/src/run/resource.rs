@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Identity;
 use super::attributes::Attributes;
 use super::process::Image;
-use super::Identity;
 use crate::flow::Time;
 use crate::names;
 use crate::process::ProcessKey;
@@ -53,7 +53,8 @@ fn iso8601(time: Time) -> String {
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let shifted = (5 * day + 2) / 153;
-    let (day, month) = (day - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (day, month) =
+        (day - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
     let year = era * 400 + year + u64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")

@@ -100,7 +100,8 @@ impl Run {
     fn attach_earlier(&mut self, since: Time) {
         let since = Time(since.0.saturating_sub(limits::SKEW_NANOS));
         let first = ProcessKey { pid: 0, started: Time(0) };
-        let again: Vec<(Time, ProcessKey)> = self.processes.unplaced.range((since, first)..).copied().collect();
+        let again: Vec<(Time, ProcessKey)> =
+            self.processes.unplaced.range((since, first)..).copied().collect();
         for (time, key) in again {
             let image = self.processes.get(key).and_then(|process| process.images.back());
             if let Some(needle) = image.and_then(|image| Needle::new(&image.argv)) {
@@ -327,7 +328,9 @@ fn tool_attributes(tool: &ToolCall, offered: &[ToolDefinition], rationale: &[&st
 fn server_result<'a>(parts: &'a [Part], call: Option<&str>) -> Option<&'a serde_json::Value> {
     let call = call?;
     parts.iter().find_map(|part| match part {
-        Part::ServerTool { id: Some(id), item, .. } if id == call && messages::is_server_result(item) => Some(item),
+        Part::ServerTool { id: Some(id), item, .. } if id == call && messages::is_server_result(item) => {
+            Some(item)
+        }
         _ => None,
     })
 }

@@ -196,7 +196,8 @@ impl Tools {
         let scope = Scope::of(call, llm);
         let rank = |number: &u64| {
             let open = self.open.get(number)?;
-            let echoed = position.echo.is_some_and(|echo| echo.name == open.name && echo.arguments == open.arguments);
+            let echoed =
+                position.echo.is_some_and(|echo| echo.name == open.name && echo.arguments == open.arguments);
             let renamed = position.echo.is_some_and(|echo| echo.name != open.name);
             let here = open.scope == scope;
             // With a server-side history only what is new is sent.
@@ -248,7 +249,12 @@ impl Tools {
     }
 
     /// The tool whose arguments hold a URL, open at that time.
-    pub(super) fn holding(&mut self, urls: &[String], time: Time, process: Option<ProcessKey>) -> Option<SpanId> {
+    pub(super) fn holding(
+        &mut self,
+        urls: &[String],
+        time: Time,
+        process: Option<ProcessKey>,
+    ) -> Option<SpanId> {
         let fit = |haystack: &Haystack| urls.iter().filter_map(|url| haystack.holds(url)).min();
         self.best(time, false, |producer| producer == process, fit)
     }
@@ -261,7 +267,8 @@ impl Tools {
         fit: impl Fn(&Haystack) -> Option<Fit>,
     ) -> Option<SpanId> {
         let open = |window: &&mut Window| {
-            let begun = if strict { window.asked <= time } else { window.early.0 <= time.0 + limits::SKEW_NANOS };
+            let begun =
+                if strict { window.asked <= time } else { window.early.0 <= time.0 + limits::SKEW_NANOS };
             let ended = window.answered.is_some_and(|end| end.0 + limits::SKEW_NANOS < time.0);
             begun && !ended && producer(window.producer)
         };
