@@ -1,7 +1,7 @@
 //! One execution of an agent: calls and process facts in, spans out.
 //!
 //! Invariants:
-//! - The result does not depend on how the inputs of different sources interleave: [`order`] hands them on by
+//! - The result does not depend on how the inputs of different sources interleave: `order` hands them on by
 //!   their times.
 //! - Every span says by which rule it got its place (`trackway.link.rule`): `tool_call_id`, `name_and_order`,
 //!   `server` (the provider ran the tool), `command_in_arguments`, `url_in_arguments`, `parentage` (by the

@@ -1,4 +1,4 @@
-//! Keeps attribute values within [`limits::ATTRIBUTE_BYTES`] and JSON valid while doing so.
+//! Keeps attribute values within [`ATTRIBUTE_BYTES`] and JSON valid while doing so.
 
 use serde_json::{Value, json};
 

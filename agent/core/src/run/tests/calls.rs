@@ -157,3 +157,17 @@ fn more_processes_than_may_be_are_forgotten_and_counted() {
     assert_eq!(run.all("exec true").len(), limits::PROCESSES + 10);
     assert!(number(run.spans.last().unwrap(), names::LIMIT_PROCESSES) >= 10);
 }
+
+#[test]
+fn without_knowledge_of_processes_everything_stands_under_the_run() {
+    let mut run = Run::new(crate::run::Identity { root: None, ..identity() });
+    let asked = assistant(vec![tool("a", "sh", json!({"command": "ls"}))]);
+    let mut call = chat(1, AGENT, (0, 10), vec![text("user", "q")], asked);
+    call.process = None;
+    run.call(call);
+    run.process(exec(110, 20, &["ls"]));
+    let run = end(run, Vec::new());
+    assert_eq!(run.parent(run.one("chat m")), "invoke_agent agent.py");
+    assert_eq!(word(run.one("chat m"), names::LINK_RULE), "run");
+    assert_eq!(run.parent(run.one("exec ls")), "execute_tool sh");
+}

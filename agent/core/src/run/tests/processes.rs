@@ -75,7 +75,8 @@ fn a_tool_that_starts_while_the_answer_streams_is_found() {
         call.first_byte = Some(ms(50));
         call.end = ms(300);
     }
-    assert_eq!(play(steps.clone()).parent(play(steps).one("exec bash")), "execute_tool shell");
+    let run = play(steps);
+    assert_eq!(run.parent(run.one("exec bash")), "execute_tool shell");
 }
 
 #[test]
