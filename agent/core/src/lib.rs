@@ -14,6 +14,8 @@
 #![warn(missing_docs)]
 
 pub mod call;
+mod decode;
+mod encoding;
 pub mod flow;
 pub mod http;
 pub mod limits;
@@ -22,4 +24,5 @@ pub mod observe;
 pub mod process;
 pub mod redact;
 pub mod run;
+mod sse;
 pub mod telemetry;

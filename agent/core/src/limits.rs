@@ -26,6 +26,8 @@ pub const PART_BYTES: usize = 4 * 1024 * 1024;
 pub const PARTS: usize = 16 * 1024;
 /// Deepest JSON that is read.
 pub const JSON_DEPTH: usize = 128;
+/// Most choices of one answer (`n`).
+pub const CHOICES: usize = 256;
 /// Most faults that one call keeps.
 pub const FAULTS: usize = 32;
 /// Longest single attribute value that is kept.
