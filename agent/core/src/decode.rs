@@ -25,8 +25,12 @@ use json::Object;
 pub(crate) use openai::socket;
 
 /// Every format that is known, in the order in which they are asked.
-static FORMATS: &[&dyn Format] =
-    &[&openai::chat::Chat, &openai::responses::Responses, &openai::responses::Retrieve, &anthropic::messages::Messages];
+static FORMATS: &[&dyn Format] = &[
+    &openai::chat::Chat,
+    &openai::responses::Responses,
+    &openai::responses::Retrieve,
+    &anthropic::messages::Messages,
+];
 
 /// One wire format.
 pub(crate) trait Format: Debug + Sync {
@@ -177,6 +181,3 @@ fn append(text: &mut String, more: &str, faults: &mut Faults) {
         faults.add("limit.part", format!("a part of the answer is longer than {} bytes", limits::PART_BYTES));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,7 +15,6 @@
 
 pub mod call;
 mod decode;
-mod encoding;
 pub mod flow;
 pub mod http;
 pub mod limits;
@@ -24,5 +23,4 @@ pub mod observe;
 pub mod process;
 pub mod redact;
 pub mod run;
-mod sse;
 pub mod telemetry;

@@ -79,7 +79,8 @@ pub fn arguments(argv: &[String]) -> Vec<String> {
             out.push(format!("{user}:{REDACTED}"));
             continue;
         }
-        secret_next = argument.strip_prefix('-').is_some_and(|rest| names::assigned(rest.trim_start_matches('-')));
+        secret_next =
+            argument.strip_prefix('-').is_some_and(|rest| names::assigned(rest.trim_start_matches('-')));
         // Only here is `-u` certain to be a user and a password.
         user_next = program == "curl" && matches!(argument.as_str(), "-u" | "--user" | "-U" | "--proxy-user");
         out.push(argument_alone(argument));
@@ -120,7 +121,8 @@ fn argument_alone(argument: &str) -> String {
     }
     if let Some((name, value)) = argument.split_once(':') {
         let bare = name.strip_prefix("-H").unwrap_or(name).trim();
-        if !value.trim().is_empty() && names::header(bare) {
+        let one_word = !bare.contains(|c: char| c.is_whitespace() || c == '\'');
+        if !value.trim().is_empty() && one_word && names::header(bare) {
             return format!("{name}: {REDACTED}");
         }
     }

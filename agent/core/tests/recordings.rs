@@ -20,7 +20,8 @@ use trackway_core::call::{Completion, Kind, Llm, Part};
 fn folder() -> Option<PathBuf> {
     let asked = std::env::var_os("TRACKWAY_RECORDINGS").map(PathBuf::from);
     let required = asked.is_some();
-    let folder = asked.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/recordings"));
+    let folder =
+        asked.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/recordings"));
     let found = folder.join("exchanges.jsonl.gz").exists();
     assert!(found || !required, "no recordings in {}", folder.display());
     if !found {
@@ -31,7 +32,9 @@ fn folder() -> Option<PathBuf> {
 
 fn lines(path: PathBuf) -> impl Iterator<Item = Value> {
     let file = File::open(&path).unwrap();
-    BufReader::new(MultiGzDecoder::new(file)).lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+    BufReader::new(MultiGzDecoder::new(file))
+        .lines()
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
 }
 
 /// Runs one exchange through the decoders; its bytes are cut at places that its id decides.
@@ -125,9 +128,13 @@ fn is_doubtful(expect: &Value) -> bool {
 }
 
 fn is_refusal(exchange: &Value, got: &str) -> bool {
-    let body: Value = exchange["response_body"].as_str().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+    let body: Value = exchange["response_body"]
+        .as_str()
+        .and_then(|body| serde_json::from_str(body).ok())
+        .unwrap_or_default();
     let chat = body.pointer("/choices/0/message/refusal");
-    let item = body["output"].as_array().into_iter().flatten().find_map(|item| item.pointer("/content/0/refusal"));
+    let item =
+        body["output"].as_array().into_iter().flatten().find_map(|item| item.pointer("/content/0/refusal"));
     chat.or(item).and_then(Value::as_str).is_some_and(|text| got.contains(&Value::from(text).to_string()))
 }
 
@@ -151,15 +158,28 @@ fn differences(call: &trackway_core::call::Call, expect: &Value) -> Vec<(&'stati
     check("cached_input_tokens", llm.usage.cache_read.into(), expect["cached_input_tokens"].clone());
     check("cache_creation", llm.usage.cache_write.into(), expect["cache_creation_input_tokens"].clone());
     check("reasoning_tokens", llm.usage.reasoning.into(), expect["reasoning_tokens"].clone());
-    let reasons: Vec<Value> =
-        expect["finish_reasons"].as_array().unwrap().iter().filter(|reason| !reason.is_null()).cloned().collect();
+    let reasons: Vec<Value> = expect["finish_reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|reason| !reason.is_null())
+        .cloned()
+        .collect();
     check("finish_reasons", llm.finish_reasons.clone().into(), reasons.into());
     check("tool_calls", calls(llm), wanted_calls(expect));
     check("output_text", text(llm).into(), expect["output_text"].clone());
     check("stream", llm.stream.into(), expect["stream"].clone());
-    check("previous_response_id", if llm.operation == "chat" { llm.previous_response_id.clone().into() } else { Value::Null }, expect["previous_response_id"].clone());
+    check(
+        "previous_response_id",
+        if llm.operation == "chat" { llm.previous_response_id.clone().into() } else { Value::Null },
+        expect["previous_response_id"].clone(),
+    );
     let conversation = llm.conversation.as_ref().filter(|known| known.source == "body:conversation");
-    check("conversation_id", conversation.map(|known| known.id.clone()).into(), expect["conversation_id"].clone());
+    check(
+        "conversation_id",
+        conversation.map(|known| known.id.clone()).into(),
+        expect["conversation_id"].clone(),
+    );
     check("user", llm.user.clone().into(), expect["user"].clone());
     check("error", llm.error.is_some().into(), (!expect["error"].is_null()).into());
     let queued = llm.finish_reasons.iter().any(|reason| reason == "queued" || reason == "in_progress");
@@ -168,8 +188,14 @@ fn differences(call: &trackway_core::call::Call, expect: &Value) -> Vec<(&'stati
     let params = &expect["request"];
     check("temperature", llm.params.temperature.into(), params["temperature"].as_f64().into());
     check("max_tokens", llm.params.max_tokens.into(), params["max_tokens"].clone());
-    let results: Vec<&str> = llm.tool_results().map(|result| result.id.as_deref().unwrap_or_default()).collect();
-    let wanted: Vec<&str> = expect["tool_results_in_request"].as_array().unwrap().iter().map(|r| r["id"].as_str().or(r["tool_call_id"].as_str()).or(r.as_str()).unwrap_or_default()).collect();
+    let results: Vec<&str> =
+        llm.tool_results().map(|result| result.id.as_deref().unwrap_or_default()).collect();
+    let wanted: Vec<&str> = expect["tool_results_in_request"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["id"].as_str().or(r["tool_call_id"].as_str()).or(r.as_str()).unwrap_or_default())
+        .collect();
     check("tool_results", results.into(), wanted.into());
     out
 }
@@ -183,7 +209,8 @@ fn wanted_calls(expect: &Value) -> Value {
     list.iter()
         .map(|call| {
             let id = call["id"].as_str().filter(|id| !id.is_empty());
-            let arguments = if call["arguments"].is_null() { &call["arguments_text"] } else { &call["arguments"] };
+            let arguments =
+                if call["arguments"].is_null() { &call["arguments_text"] } else { &call["arguments"] };
             serde_json::json!([id, call["name"], arguments])
         })
         .collect()

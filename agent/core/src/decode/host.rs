@@ -40,9 +40,9 @@ const HOSTS: &[(&str, &str)] = &[
 /// The provider that a host belongs to.
 pub(crate) fn provider(host: &str) -> Option<&'static str> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let known = HOSTS.iter().find(|(name, _)| {
-        if name.starts_with(['.', '-']) { host.ends_with(name) } else { host == *name }
-    });
+    let known = HOSTS
+        .iter()
+        .find(|(name, _)| if name.starts_with(['.', '-']) { host.ends_with(name) } else { host == *name });
     known.map(|(_, provider)| *provider).or_else(|| {
         let bedrock = host.starts_with("bedrock-") && host.ends_with(".amazonaws.com")
             || host.starts_with("bedrock-mantle.") && host.ends_with(".api.aws");

@@ -32,9 +32,13 @@ const AGENTS: &[(&str, &str)] = &[
 /// Reads the headers. To be done before the body.
 pub(crate) fn from_headers(headers: &Headers, llm: &mut Llm) {
     let get = |wanted: &str| {
-        headers.iter().find(|(name, value)| name == wanted && !value.is_empty()).map(|(_, value)| value.as_str())
+        headers
+            .iter()
+            .find(|(name, value)| name == wanted && !value.is_empty())
+            .map(|(_, value)| value.as_str())
     };
-    let named = |text: &str| AGENTS.iter().find(|(start, _)| text.starts_with(start)).map(|(_, agent)| *agent);
+    let named =
+        |text: &str| AGENTS.iter().find(|(start, _)| text.starts_with(start)).map(|(_, agent)| *agent);
     let agent = ["originator", "user-agent"].iter().filter_map(|key| get(key)).find_map(named);
     llm.agent = agent.or_else(|| get("x-claude-code-session-id").map(|_| "claude-code")).map(str::to_owned);
     for (name, source) in SESSIONS {
@@ -91,7 +95,8 @@ fn set(slot: &mut Option<Conversation>, id: Option<&str>, source: &'static str) 
 fn codex(headers: &Headers) -> bool {
     headers.iter().any(|(name, value)| {
         name.starts_with("x-codex-")
-            || (name == "originator" || name == "user-agent") && value.to_ascii_lowercase().starts_with("codex")
+            || (name == "originator" || name == "user-agent")
+                && value.to_ascii_lowercase().starts_with("codex")
     })
 }
 

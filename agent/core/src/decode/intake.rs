@@ -18,7 +18,6 @@ pub(crate) struct Intake {
     decoder: encoding::Decoder,
     body: Body,
     decoded: Vec<u8>,
-    events: Vec<sse::Event>,
     broken: bool,
     labelled: bool,
 }
@@ -42,7 +41,6 @@ impl Intake {
             decoder: encoding::Decoder::new(encoding),
             body: Body::Unknown(Vec::new()),
             decoded: Vec::new(),
-            events: Vec::new(),
             broken: false,
         }
     }
@@ -55,7 +53,7 @@ impl Intake {
         let mut decoded = std::mem::take(&mut self.decoded);
         decoded.clear();
         if let Err(error) = self.decoder.push(bytes, &mut decoded) {
-            faults.add("encoding", error.to_string());
+            faults.add(error.kind(), error.to_string());
             self.broken = true;
         }
         let news = self.take(&decoded, answer, faults);
@@ -65,13 +63,12 @@ impl Intake {
 
     /// Nothing more comes.
     pub(crate) fn finish(&mut self, answer: &mut dyn Answer, faults: &mut Faults) -> bool {
-        let mut decoded = Vec::new();
         if !self.broken
-            && let Err(error) = self.decoder.finish(&mut decoded)
+            && let Err(error) = self.decoder.finish()
         {
-            faults.add("encoding", error.to_string());
+            faults.add(error.kind(), error.to_string());
         }
-        let mut news = self.take(&decoded, answer, faults);
+        let mut news = false;
         match std::mem::replace(&mut self.body, Body::Skipped) {
             Body::Unknown(_) | Body::Skipped => {}
             Body::Json(bytes) => match json::parse(&bytes) {
@@ -79,8 +76,11 @@ impl Intake {
                 Err(reason) => faults.add("json", format!("the answer is {reason}")),
             },
             Body::Events(mut parser) => {
-                parser.finish(&mut self.events);
-                news |= deliver(&mut self.events, answer, faults);
+                parser.finish(|event| news |= deliver(&event, answer, faults));
+                if parser.dropped() > 0 {
+                    let (count, most) = (parser.dropped(), limits::EVENT_BYTES);
+                    faults.add("limit.event", format!("{count} events longer than {most} bytes"));
+                }
                 self.body = Body::Events(parser);
             }
         }
@@ -111,7 +111,8 @@ impl Intake {
     fn route(&mut self, bytes: &[u8], answer: &mut dyn Answer, faults: &mut Faults) -> bool {
         match &mut self.body {
             Body::Json(body) if body.len().saturating_add(bytes.len()) > limits::RESPONSE_BODY_BYTES => {
-                faults.add("limit.response_body", format!("longer than {} bytes", limits::RESPONSE_BODY_BYTES));
+                faults
+                    .add("limit.response_body", format!("longer than {} bytes", limits::RESPONSE_BODY_BYTES));
                 self.body = Body::Skipped;
                 false
             }
@@ -120,23 +121,20 @@ impl Intake {
                 false
             }
             Body::Events(parser) => {
-                if let Err(error) = parser.push(bytes, &mut self.events) {
-                    faults.add("sse", error.to_string());
-                }
-                deliver(&mut self.events, answer, faults)
+                let mut news = false;
+                parser.push(bytes, |event| news |= deliver(&event, answer, faults));
+                news
             }
             Body::Unknown(_) | Body::Skipped => false,
         }
     }
 }
 
-fn deliver(events: &mut Vec<sse::Event>, answer: &mut dyn Answer, faults: &mut Faults) -> bool {
-    let mut news = false;
-    for event in events.drain(..) {
-        news |= event.name != "ping";
-        answer.event(Event { name: &event.name, data: &event.data }, faults);
-    }
-    news
+/// Hands one event on; true where it is news.
+fn deliver(event: &sse::Event<'_>, answer: &mut dyn Answer, faults: &mut Faults) -> bool {
+    let name = event.event.as_deref().unwrap_or_default();
+    answer.event(Event { name, data: &event.data }, faults);
+    name != "ping"
 }
 
 /// How many bytes at the start mean nothing.

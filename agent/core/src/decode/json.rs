@@ -80,7 +80,11 @@ pub(crate) trait Get {
         let value = self.member(key)?;
         value.as_u64().or_else(|| {
             let number = value.as_f64()?;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "checked to be whole and in range"
+            )]
             (number.fract() == 0.0 && (0.0..=9.0e15).contains(&number)).then_some(number as u64)
         })
     }
@@ -170,15 +174,15 @@ fn parse_or_text(text: String, worth: impl Fn(&str) -> bool) -> Value {
 /// Replaces inline media (long text without white space) by its size.
 pub(crate) fn shrink(value: &mut Value) {
     match value {
-        Value::String(text) => {
-            if text.len() > INLINE_BYTES && !text.bytes().take(INLINE_BYTES).any(|b| b.is_ascii_whitespace()) {
-                *text = format!("[{} bytes]", text.len());
-            }
-        }
+        Value::String(text) if is_inline(text) => *text = format!("[{} bytes]", text.len()),
         Value::Array(items) => items.iter_mut().for_each(shrink),
         Value::Object(members) => members.values_mut().for_each(shrink),
         _ => {}
     }
+}
+
+fn is_inline(text: &str) -> bool {
+    text.len() > INLINE_BYTES && !text.bytes().take(INLINE_BYTES).any(|b| b.is_ascii_whitespace())
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ pub(super) fn error(body: &Object) -> Option<ProviderError> {
         }
         None => body.member("detail").map(|detail| ProviderError {
             kind: "_OTHER".to_owned(),
-            message: redact::text(&detail.as_str().map_or_else(|| detail.to_string(), str::to_owned)).into_owned(),
+            message: redact::text(&detail.as_str().map_or_else(|| detail.to_string(), str::to_owned))
+                .into_owned(),
         }),
     }
 }

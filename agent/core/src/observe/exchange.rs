@@ -91,10 +91,11 @@ impl Exchange {
     pub(super) fn request_data(&mut self, data: &[u8]) {
         let Body::Kept { decoder, bytes } = &mut self.body else { return };
         if let Err(error) = decoder.push(data, bytes) {
-            self.faults.add("encoding", format!("request: {error}"));
+            self.faults.add(error.kind(), format!("request: {error}"));
             self.body = Body::Lost;
         } else if bytes.len() > limits::REQUEST_BODY_BYTES {
-            self.faults.add("limit.request_body", format!("longer than {} bytes", limits::REQUEST_BODY_BYTES));
+            self.faults
+                .add("limit.request_body", format!("longer than {} bytes", limits::REQUEST_BODY_BYTES));
             self.body = Body::Lost;
         }
     }
@@ -129,7 +130,8 @@ impl Exchange {
             None => None,
         };
         if let Some(format) = format {
-            let stream = get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"));
+            let stream =
+                get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"));
             let intake = Intake::new(get("content-encoding"), stream);
             self.answer = Some((format, format.answer(), intake));
         }
@@ -181,9 +183,9 @@ impl Exchange {
         }
         let mut broken = None;
         let body = match std::mem::replace(&mut self.body, Body::Ignored) {
-            Body::Kept { mut decoder, mut bytes } => {
-                if let Err(error) = decoder.finish(&mut bytes) {
-                    self.faults.add("encoding", format!("request: {error}"));
+            Body::Kept { mut decoder, bytes } => {
+                if let Err(error) = decoder.finish() {
+                    self.faults.add(error.kind(), format!("request: {error}"));
                 }
                 match json::parse(&bytes) {
                     Ok(serde_json::Value::Object(body)) => Some(body),

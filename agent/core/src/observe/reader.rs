@@ -55,10 +55,13 @@ impl Reader {
         match event {
             Event::Request { id, head, first_byte, .. } => {
                 if self.open.len() >= limits::STREAMS {
-                    return self.fault(None, Fault {
-                        kind: "limit.streams",
-                        detail: format!("more than {} exchanges at once", limits::STREAMS),
-                    });
+                    return self.fault(
+                        None,
+                        Fault {
+                            kind: "limit.streams",
+                            detail: format!("more than {} exchanges at once", limits::STREAMS),
+                        },
+                    );
                 }
                 let mut exchange = Exchange::new(&self.flow, self.next, &head, first_byte);
                 self.next += 1;
@@ -94,7 +97,9 @@ impl Reader {
             }
             Event::End { id, completion, wire_request, wire_response, time } => {
                 if let Some(mut exchange) = self.open.remove(&id) {
-                    let turns = exchange.session().map_or(0, |session| Session::close(session, completion, time, out));
+                    let turns = exchange
+                        .session()
+                        .map_or(0, |session| Session::close(session, completion, time, out));
                     // The upgrade that carried calls is their way, not a call beside them.
                     if turns == 0 {
                         out.push(exchange.finish(completion, (wire_request, wire_response), time));

@@ -32,8 +32,11 @@ pub(super) fn http(flow: &Flow, head: &RequestHead) -> Http {
         query: query.map(|query| redact::query(query).into_owned()),
         version: head.version,
         user_agent: field(&head.headers, "user-agent").map(|agent| redact::text(agent).into_owned()),
-        traceparent: field(&head.headers, "traceparent").filter(|text| is_traceparent(text)).map(str::to_owned),
-        resend_count: field(&head.headers, "x-stainless-retry-count").and_then(|count| count.trim().parse().ok()),
+        traceparent: field(&head.headers, "traceparent")
+            .filter(|text| is_traceparent(text))
+            .map(str::to_owned),
+        resend_count: field(&head.headers, "x-stainless-retry-count")
+            .and_then(|count| count.trim().parse().ok()),
         ..Http::default()
     }
 }
@@ -41,7 +44,9 @@ pub(super) fn http(flow: &Flow, head: &RequestHead) -> Http {
 /// RFC 9112 section 3.2: origin form, absolute form, or the authority alone for CONNECT.
 pub(super) fn split(target: &str) -> (Option<&'static str>, Option<&str>, &str) {
     let target = target.split('#').next().unwrap_or_default();
-    for (scheme, prefix) in [("http", "http://"), ("https", "https://"), ("http", "ws://"), ("https", "wss://")] {
+    for (scheme, prefix) in
+        [("http", "http://"), ("https", "https://"), ("http", "ws://"), ("https", "wss://")]
+    {
         if target.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {
             let rest = target.get(prefix.len()..).unwrap_or_default();
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -78,8 +83,14 @@ fn is_traceparent(text: &str) -> bool {
     let some = |part: &str| part.bytes().any(|b| b != b'0');
     match parts.as_slice() {
         [version, trace, span, flags, rest @ ..] => {
-            hex(version, 2) && *version != "ff" && (rest.is_empty() || *version != "00")
-                && hex(trace, 32) && some(trace) && hex(span, 16) && some(span) && hex(flags, 2)
+            hex(version, 2)
+                && *version != "ff"
+                && (rest.is_empty() || *version != "00")
+                && hex(trace, 32)
+                && some(trace)
+                && hex(span, 16)
+                && some(span)
+                && hex(flags, 2)
         }
         _ => false,
     }
@@ -118,7 +129,11 @@ mod tests {
             let got = (http.scheme, http.host.as_str(), http.port, http.path.as_str(), http.query.as_deref());
             assert_eq!(got, expect, "{target}");
         };
-        check("/a?key=x&b=1", Some("Api.Example"), ("https", "api.example", 8443, "/a", Some("key=[redacted]&b=1")));
+        check(
+            "/a?key=x&b=1",
+            Some("Api.Example"),
+            ("https", "api.example", 8443, "/a", Some("key=[redacted]&b=1")),
+        );
         check("/a", None, ("https", "sni.example", 8443, "/a", None));
         check("/a", Some("[::1]:99"), ("https", "::1", 99, "/a", None));
         check("http://u:p@h:81/x?y", Some("proxy"), ("http", "h", 81, "/x", Some("y")));

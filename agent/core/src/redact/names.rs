@@ -2,20 +2,58 @@
 
 /// Names that mean a secret wherever something is assigned to them.
 const ASSIGNED: &[&str] = &[
-    "password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "authorization", "bearer", "jwt",
-    "credential", "credentials", "privatekey",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "apikey",
+    "authorization",
+    "bearer",
+    "jwt",
+    "credential",
+    "credentials",
+    "privatekey",
 ];
 
 /// Endings that mean the same: `OPENAI_API_KEY`, `client-secret`, `dbPassword`.
 const ENDINGS: &[&str] = &[
-    "_password", "_passwd", "_passphrase", "_pwd", "_secret", "_token", "_api_key", "_apikey", "_access_key",
-    "_secret_key", "_private_key", "_auth_key", "_encryption_key", "_signing_key", "_subscription_key", "_credentials",
+    "_password",
+    "_passwd",
+    "_passphrase",
+    "_pwd",
+    "_secret",
+    "_token",
+    "_api_key",
+    "_apikey",
+    "_access_key",
+    "_secret_key",
+    "_private_key",
+    "_auth_key",
+    "_encryption_key",
+    "_signing_key",
+    "_subscription_key",
+    "_credentials",
 ];
 
 /// Names that mean a secret in the query of a URL, where shorter words are in use.
 const PARAMETERS: &[&str] = &[
-    "key", "auth", "sig", "signature", "code", "assertion", "session", "sessionid", "session_id", "x_amz_signature",
-    "x_amz_credential", "x_amz_security_token", "x_goog_signature", "x_goog_credential", "client_assertion",
+    "key",
+    "auth",
+    "sig",
+    "signature",
+    "code",
+    "assertion",
+    "session",
+    "sessionid",
+    "session_id",
+    "x_amz_signature",
+    "x_amz_credential",
+    "x_amz_security_token",
+    "x_goog_signature",
+    "x_goog_credential",
+    "client_assertion",
 ];
 
 /// Headers that carry credentials beside those whose names tell.

@@ -68,7 +68,12 @@ pub(super) fn next(text: &str, from: usize) -> Option<Range<usize>> {
 
 /// The rules for what begins with a letter or a digit.
 fn word(rest: &[u8]) -> Option<Range<usize>> {
-    issued(rest).or_else(|| aws(rest)).or_else(|| jwt(rest)).or_else(|| scheme(rest)).or_else(|| hook(rest)).or_else(|| assignment(rest))
+    issued(rest)
+        .or_else(|| aws(rest))
+        .or_else(|| jwt(rest))
+        .or_else(|| scheme(rest))
+        .or_else(|| hook(rest))
+        .or_else(|| assignment(rest))
 }
 
 fn issued(rest: &[u8]) -> Option<Range<usize>> {
@@ -188,7 +193,9 @@ fn option(rest: &[u8]) -> Option<Range<usize>> {
 /// `://user:password@`.
 fn login(rest: &[u8]) -> Option<Range<usize>> {
     let authority = rest.strip_prefix(b"://")?;
-    let length = run(authority, |b| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>'));
+    let length = run(authority, |b| {
+        b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>')
+    });
     let authority = authority.get(..length)?;
     let at = authority.iter().rposition(|b| *b == b'@')?;
     let has_password = authority.get(..at)?.contains(&b':') || at >= 20;
@@ -198,16 +205,19 @@ fn login(rest: &[u8]) -> Option<Range<usize>> {
 /// RFC 7468: a private key from its first line to its last, or to the end where that is missing.
 fn pem(rest: &[u8]) -> Option<Range<usize>> {
     let label = rest.strip_prefix(b"-----BEGIN ")?;
-    let length = run(label.get(..label.len().min(64))?, |b| b.is_ascii_uppercase() || b == b' ' || b.is_ascii_digit());
+    let length =
+        run(label.get(..label.len().min(64))?, |b| b.is_ascii_uppercase() || b == b' ' || b.is_ascii_digit());
     let label = label.get(..length)?;
     if !label.ends_with(b"PRIVATE KEY") && !label.ends_with(b"PRIVATE KEY BLOCK") {
         return None;
     }
     let end = [b"-----END ", label, b"-----"].concat();
     // The end line begins with a dash, so that only dashes are looked at closely.
-    let close = rest.iter().enumerate().skip(1).find(|(at, b)| {
-        **b == b'-' && rest.get(*at..).is_some_and(|tail| tail.starts_with(&end))
-    });
+    let close = rest
+        .iter()
+        .enumerate()
+        .skip(1)
+        .find(|(at, b)| **b == b'-' && rest.get(*at..).is_some_and(|tail| tail.starts_with(&end)));
     Some(0..close.map_or(rest.len(), |(at, _)| at + end.len()))
 }
 
@@ -215,7 +225,8 @@ fn pem(rest: &[u8]) -> Option<Range<usize>> {
 fn looks_secret(value: &[u8]) -> bool {
     let digits = value.iter().any(u8::is_ascii_digit);
     let letters = value.iter().any(u8::is_ascii_alphabetic);
-    let signs = value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'%' | b'^' | b'&' | b'*' | b'+' | b'/'));
+    let signs =
+        value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'%' | b'^' | b'&' | b'*' | b'+' | b'/'));
     value.len() >= 6 && letters && (digits || signs) || value.len() >= 24 && !value.contains(&b'.')
 }
 
@@ -224,7 +235,25 @@ fn is_word(byte: u8) -> bool {
 }
 
 fn is_value(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'>' | b'\\' | b'$')
+    byte.is_ascii_graphic()
+        && !matches!(
+            byte,
+            b'"' | b'\''
+                | b'`'
+                | b','
+                | b';'
+                | b'&'
+                | b'('
+                | b')'
+                | b'['
+                | b']'
+                | b'{'
+                | b'}'
+                | b'<'
+                | b'>'
+                | b'\\'
+                | b'$'
+        )
 }
 
 /// An opening or closing quote, maybe escaped: `"`, `'`, `\"`.

@@ -26,10 +26,7 @@ fn secrets_in_text_are_replaced() {
     check("tool --api-key 'abc123def' go", "tool --api-key '[redacted]' go");
     check("/bot123456789:AAabcdefghijklmnopqrstuvwxyz0123456/send", "/bot[redacted]/send");
     check("/services/T01234567/B01234567/abcdefghijklmnopqrstuvwx", "/services/[redacted]");
-    check(
-        "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb",
-        "a\n[redacted]\nb",
-    );
+    check("a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb", "a\n[redacted]\nb");
     check("-----BEGIN PRIVATE KEY-----\\nMIIE", "[redacted]");
     check("ü sk-abcdefghijklmnop1234 ü", "ü [redacted] ü");
 }
@@ -73,7 +70,10 @@ fn queries_lose_the_values_of_secret_parameters() {
 #[test]
 fn urls_lose_user_and_secrets() {
     let check = |input: &str, expect: &str| assert_eq!(url(input), expect);
-    check("https://u:p@h:1/a?token=x#access_token=y", "https://[redacted]@h:1/a?token=[redacted]#access_token=[redacted]");
+    check(
+        "https://u:p@h:1/a?token=x#access_token=y",
+        "https://[redacted]@h:1/a?token=[redacted]#access_token=[redacted]",
+    );
     check("https://ghp@h/a", "https://[redacted]@h/a");
     check("https://h/a@b?x=1", "https://h/a@b?x=1");
     check("/v1/x?key=1", "/v1/x?key=[redacted]");
@@ -88,7 +88,10 @@ fn arguments_lose_the_values_of_secret_options() {
     check(&["tool", "--api-key", "x", "-v"], &["tool", "--api-key", "[redacted]", "-v"]);
     check(&["tool", "--token=x", "--key=2"], &["tool", "--token=[redacted]", "--key=2"]);
     check(&["curl", "-H", "Authorization: Bearer x"], &["curl", "-H", "Authorization: [redacted]"]);
-    check(&["curl", "-HX-Api-Key:x", "-u", "me:pw"], &["curl", "-HX-Api-Key: [redacted]", "-u", "me:[redacted]"]);
+    check(
+        &["curl", "-HX-Api-Key:x", "-u", "me:pw"],
+        &["curl", "-HX-Api-Key: [redacted]", "-u", "me:[redacted]"],
+    );
     check(&["docker", "-u", "1000:1000"], &["docker", "-u", "1000:1000"]);
     check(&["env", "DB_PASSWORD=pw", "PATH=/bin"], &["env", "DB_PASSWORD=[redacted]", "PATH=/bin"]);
     check(&["git", "clone", "https://x:tok@h/r"], &["git", "clone", "https://[redacted]@h/r"]);
@@ -102,12 +105,17 @@ fn arguments_lose_the_values_of_secret_options() {
 fn values_are_cleaned_in_place() {
     let mut json = serde_json::json!({"cmd": "export A_TOKEN=abc123456", "password": "x", "n": [1, "sk-abcdefghijklmnop1234"]});
     value(&mut json);
-    assert_eq!(json, serde_json::json!({"cmd": "export A_TOKEN=[redacted]", "password": "[redacted]", "n": [1, "[redacted]"]}));
+    assert_eq!(
+        json,
+        serde_json::json!({"cmd": "export A_TOKEN=[redacted]", "password": "[redacted]", "n": [1, "[redacted]"]})
+    );
 }
 
 #[test]
 fn hostile_text_takes_linear_time() {
-    for unit in ["eyJaaaaaaaaaa.", "Bearer ", "://a:", "-----BEGIN ", "--token ", "password=", "sk-", "a=", "\"'\\"] {
+    for unit in
+        ["eyJaaaaaaaaaa.", "Bearer ", "://a:", "-----BEGIN ", "--token ", "password=", "sk-", "a=", "\"'\\"]
+    {
         let long = unit.repeat(2_000_000 / unit.len());
         let begin = std::time::Instant::now();
         let _clean = text(&long);

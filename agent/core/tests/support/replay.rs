@@ -10,20 +10,20 @@ use trackway_core::observe::Reader;
 
 /// An exchange to be replayed.
 #[derive(Clone, Debug)]
-pub struct Replay {
-    pub host: String,
-    pub tls: bool,
-    pub head: RequestHead,
-    pub request: Vec<u8>,
-    pub status: u16,
-    pub headers: Headers,
-    pub response: Vec<u8>,
-    pub completion: Completion,
+pub(crate) struct Replay {
+    pub(crate) host: String,
+    pub(crate) tls: bool,
+    pub(crate) head: RequestHead,
+    pub(crate) request: Vec<u8>,
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) response: Vec<u8>,
+    pub(crate) completion: Completion,
 }
 
 impl Replay {
     /// A request to `path` and a successful answer to it.
-    pub fn new(path: &str, request: impl Into<Vec<u8>>, response: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(path: &str, request: impl Into<Vec<u8>>, response: impl Into<Vec<u8>>) -> Self {
         Self {
             host: "api.example".to_owned(),
             tls: true,
@@ -43,15 +43,21 @@ impl Replay {
     }
 
     /// From one line of the recordings.
-    pub fn from_recording(exchange: &Value) -> Self {
+    pub(crate) fn from_recording(exchange: &Value) -> Self {
         let text = |key: &str| exchange[key].as_str().unwrap_or_default().to_owned();
         let fields = |key: &str| -> Headers {
             let fields = exchange[key].as_object().into_iter().flatten();
-            fields.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+            fields
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+                .collect()
         };
         let body = |side: &str| {
             let body = text(&format!("{side}_body"));
-            if exchange[format!("{side}_body_encoding")] == "base64" { base64(&body) } else { body.into_bytes() }
+            if exchange[format!("{side}_body_encoding")] == "base64" {
+                base64(&body)
+            } else {
+                body.into_bytes()
+            }
         };
         // The coding was undone by whoever recorded, whatever the fields still say.
         let plain = |mut fields: Headers| -> Headers {
@@ -76,18 +82,18 @@ impl Replay {
         }
     }
 
-    pub fn request_header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn request_header(mut self, name: &str, value: &str) -> Self {
         self.head.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// Replays it, cut at places that the seed decides; zero cuts nowhere.
-    pub fn run(self, seed: u64) -> Vec<Call> {
+    pub(crate) fn run(self, seed: u64) -> Vec<Call> {
         let mut out = Vec::new();
         let mut reader = Reader::new(flow(&self.host, self.tls));
         let sizes = (self.request.len() as u64, self.response.len() as u64);
@@ -110,14 +116,15 @@ impl Replay {
             reader.event(Event::ResponseData { id: 0, bytes, time: time() }, &mut out);
         }
         let (wire_request, wire_response) = sizes;
-        let end = Event::End { id: 0, completion: self.completion, wire_request, wire_response, time: time() };
+        let end =
+            Event::End { id: 0, completion: self.completion, wire_request, wire_response, time: time() };
         reader.event(end, &mut out);
         out
     }
 }
 
 /// A connection to a host.
-pub fn flow(host: &str, tls: bool) -> Flow {
+pub(crate) fn flow(host: &str, tls: bool) -> Flow {
     Flow {
         id: FlowId(7),
         process: None,
@@ -132,7 +139,7 @@ pub fn flow(host: &str, tls: bool) -> Flow {
 }
 
 /// Cuts bytes into pieces, of a few bytes or of many.
-pub fn cut(bytes: &[u8], dice: &mut u64) -> Vec<Bytes> {
+pub(crate) fn cut(bytes: &[u8], dice: &mut u64) -> Vec<Bytes> {
     let mut rest = Bytes::copy_from_slice(bytes);
     let mut out = Vec::new();
     while !rest.is_empty() && *dice != 0 {

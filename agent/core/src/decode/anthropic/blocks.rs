@@ -59,7 +59,9 @@ pub(super) fn one(mut block: Object) -> Option<Part> {
 /// A list of text blocks is one text.
 fn flat(content: Value) -> Value {
     match content {
-        Value::Array(list) if !list.is_empty() && list.iter().all(|block| block.text("type") == Some("text")) => {
+        Value::Array(list)
+            if !list.is_empty() && list.iter().all(|block| block.text("type") == Some("text")) =>
+        {
             let texts: Vec<&str> = list.iter().filter_map(|block| block.text("text")).collect();
             Value::String(texts.join("\n"))
         }

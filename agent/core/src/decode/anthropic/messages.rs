@@ -26,13 +26,19 @@ impl Format for Messages {
             return Claim::No;
         }
         // Many APIs have messages; this header is Anthropic's alone.
-        if target.headers.iter().any(|(name, _)| name == "anthropic-version") { Claim::Yes } else { Claim::Perhaps }
+        if target.headers.iter().any(|(name, _)| name == "anthropic-version") {
+            Claim::Yes
+        } else {
+            Claim::Perhaps
+        }
     }
 
     fn fits(&self, body: &Object) -> bool {
         body.member("messages").is_some_and(Value::is_array)
             && (body.text("model").is_some() || body.text("anthropic_version").is_some())
-            && (body.contains_key("max_tokens") || body.contains_key("anthropic_version") || body.contains_key("system"))
+            && (body.contains_key("max_tokens")
+                || body.contains_key("anthropic_version")
+                || body.contains_key("system"))
     }
 
     fn request(&self, _target: &Target<'_>, mut body: Object, llm: &mut Llm) {
@@ -46,7 +52,11 @@ impl Format for Messages {
             let Value::Object(mut entry) = entry else { continue };
             let mut parts = Vec::new();
             blocks::read(entry.get_mut("content").map(Value::take).unwrap_or_default(), &mut parts);
-            llm.input.push(Message { role: take_text(&mut entry, "role").unwrap_or_default(), parts, finish_reason: None });
+            llm.input.push(Message {
+                role: take_text(&mut entry, "role").unwrap_or_default(),
+                parts,
+                finish_reason: None,
+            });
         }
         for tool in take_items(&mut body, "tools").into_iter().take(limits::PARTS) {
             if let Value::Object(tool) = tool {
@@ -70,7 +80,10 @@ fn params(body: &Object) -> Params {
         max_tokens: body.count("max_tokens"),
         stop: openai::stop(body.member("stop_sequences")),
         reasoning_level: config.and_then(|config| config.filled("effort")).map(str::to_owned),
-        output_type: format.and_then(|format| format.text("type")).filter(|kind| *kind == "json_schema").map(|_| "json"),
+        output_type: format
+            .and_then(|format| format.text("type"))
+            .filter(|kind| *kind == "json_schema")
+            .map(|_| "json"),
         service_tier: body.filled("service_tier").map(str::to_owned),
         ..Params::default()
     }
@@ -78,7 +91,8 @@ fn params(body: &Object) -> Params {
 
 /// A tool of the client has no type or `custom`; every other type is a tool of Anthropic's own.
 fn definition(mut tool: Object) -> ToolDefinition {
-    let kind = take_text(&mut tool, "type").filter(|kind| kind != "custom").unwrap_or_else(|| "function".to_owned());
+    let kind =
+        take_text(&mut tool, "type").filter(|kind| kind != "custom").unwrap_or_else(|| "function".to_owned());
     ToolDefinition {
         name: take_text(&mut tool, "name").unwrap_or_else(|| kind.clone()),
         kind,
@@ -126,7 +140,10 @@ impl Meta {
             output: usage.count("output_tokens").filter(|_| self.counted),
             cache_read,
             cache_write,
-            reasoning: usage.object("output_tokens_details").and_then(|details| details.count("thinking_tokens")).filter(|_| self.counted),
+            reasoning: usage
+                .object("output_tokens_details")
+                .and_then(|details| details.count("thinking_tokens"))
+                .filter(|_| self.counted),
         }
     }
 }

@@ -71,7 +71,10 @@ fn deployment(path: &str) -> Option<String> {
 
 /// Legacy `functions` carry no type.
 fn legacy(functions: Vec<Value>) -> Vec<Value> {
-    functions.into_iter().map(|function| serde_json::json!({"type": "function", "function": function})).collect()
+    functions
+        .into_iter()
+        .map(|function| serde_json::json!({"type": "function", "function": function}))
+        .collect()
 }
 
 /// One message, of a request or an answer.
@@ -81,7 +84,12 @@ fn message(mut entry: Object) -> Message {
     if role == "tool" || role == "function" {
         let id = take_text(&mut entry, "tool_call_id").filter(|id| !id.is_empty());
         let response = json::result(flat(entry.get_mut("content").map(Value::take).unwrap_or_default()));
-        parts.push(Part::ToolResult(ToolResult { id, name: take_text(&mut entry, "name"), response, is_error: false }));
+        parts.push(Part::ToolResult(ToolResult {
+            id,
+            name: take_text(&mut entry, "name"),
+            response,
+            is_error: false,
+        }));
         return Message { role: "tool".to_owned(), parts, finish_reason: None };
     }
     if let Some(text) = ["reasoning_content", "reasoning"].iter().find_map(|key| take_text(&mut entry, key))
@@ -129,7 +137,9 @@ fn flat(content: Value) -> Value {
 fn tool_call(mut call: Object) -> ToolCall {
     let id = take_text(&mut call, "id").filter(|id| !id.is_empty());
     // Some servers fill in an empty `custom` beside every function.
-    if let Some(mut custom) = take_object(&mut call, "custom").filter(|custom| custom.filled("name").is_some()) {
+    if let Some(mut custom) =
+        take_object(&mut call, "custom").filter(|custom| custom.filled("name").is_some())
+    {
         return ToolCall {
             id,
             name: take_text(&mut custom, "name").unwrap_or_default(),
@@ -164,7 +174,8 @@ impl Meta {
         first(&mut self.model, body.text("model"));
         first(&mut self.tier, body.text("service_tier"));
         first(&mut self.fingerprint, body.text("system_fingerprint"));
-        let counts = body.object("usage").or_else(|| body.object("x_groq").and_then(|groq| groq.object("usage")));
+        let counts =
+            body.object("usage").or_else(|| body.object("x_groq").and_then(|groq| groq.object("usage")));
         if let Some(counts) = counts {
             self.usage = Some(usage::read(counts));
         }
@@ -206,7 +217,8 @@ impl Answer for Reply {
             let Value::Object(mut choice) = choice else { continue };
             let reason = take_text(&mut choice, "finish_reason");
             if let Some(mut message) = take_object(&mut choice, "message").map(message) {
-                message.finish_reason = reason.as_deref().filter(|raw| !raw.is_empty()).map(|raw| finish::word(raw).to_owned());
+                message.finish_reason =
+                    reason.as_deref().filter(|raw| !raw.is_empty()).map(|raw| finish::word(raw).to_owned());
                 if message.role.is_empty() {
                     "assistant".clone_into(&mut message.role);
                 }

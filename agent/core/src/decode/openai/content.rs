@@ -10,11 +10,7 @@ use crate::limits;
 /// Appends the parts of a message's content.
 pub(super) fn read(content: Value, out: &mut Vec<Part>) {
     match content {
-        Value::String(text) => {
-            if !text.is_empty() {
-                out.push(Part::Text(text));
-            }
-        }
+        Value::String(text) if !text.is_empty() => out.push(Part::Text(text)),
         Value::Array(list) => {
             for entry in list {
                 if out.len() >= limits::PARTS {
@@ -74,6 +70,10 @@ fn file(file: &Object) -> Part {
         media::from_url("document", url)
     } else {
         let data = file.text("file_data").unwrap_or_default();
-        if data.starts_with("data:") { media::from_url("document", data) } else { media::inline("document", None, data.len()) }
+        if data.starts_with("data:") {
+            media::from_url("document", data)
+        } else {
+            media::inline("document", None, data.len())
+        }
     }
 }

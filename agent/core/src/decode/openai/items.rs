@@ -57,7 +57,9 @@ fn one(mut item: Object) -> (String, Vec<Part>) {
         }
         "mcp_list_tools" => (assistant(), vec![server(&kind, item)]),
         // Answers to questions of the server, by the client.
-        "mcp_approval_response" | "item_reference" | "additional_tools" => ("user".to_owned(), vec![Part::Other(kind)]),
+        "mcp_approval_response" | "item_reference" | "additional_tools" => {
+            ("user".to_owned(), vec![Part::Other(kind)])
+        }
         _ if kind.ends_with("_call_output") => ("tool".to_owned(), vec![output(item)]),
         _ if kind.ends_with("_call") => (assistant(), vec![server(&kind, item)]),
         _ => {
@@ -112,7 +114,10 @@ fn output(mut item: Object) -> Part {
 fn flat(output: Value) -> Value {
     match output {
         Value::Array(list)
-            if !list.is_empty() && list.iter().all(|part| matches!(part.text("type"), Some("input_text" | "output_text" | "text"))) =>
+            if !list.is_empty()
+                && list
+                    .iter()
+                    .all(|part| matches!(part.text("type"), Some("input_text" | "output_text" | "text"))) =>
         {
             Value::String(list.iter().filter_map(|part| part.text("text")).collect())
         }

@@ -12,7 +12,9 @@ use serde_json::Value;
 use super::{error, items, usage};
 use crate::call::{Conversation, Llm, Message, Part, ProviderError};
 use crate::decode::json::{self, Get, Object, take_items, take_object, take_text};
-use crate::decode::{Answer, Claim, Ending, Event, Faults, Format, Target, append, finish, identity, segments, tail};
+use crate::decode::{
+    Answer, Claim, Ending, Event, Faults, Format, Target, append, finish, identity, segments, tail,
+};
 use crate::limits;
 
 /// The format.
@@ -33,7 +35,9 @@ impl Format for Responses {
     }
 
     fn claim(&self, target: &Target<'_>) -> Claim {
-        if target.method != "POST" || !tail(target.path, &["responses"]) {
+        // Compacting a conversation is a run of the model as well, with the same body.
+        let known = tail(target.path, &["responses"]) || tail(target.path, &["responses", "compact"]);
+        if target.method != "POST" || !known {
             Claim::No
         } else if tail(target.path, &["v1", "responses"]) || tail(target.path, &["codex", "responses"]) {
             Claim::Yes
@@ -47,7 +51,10 @@ impl Format for Responses {
         let input = body.member("input").is_some_and(|input| input.is_string() || input.is_array());
         input && (body.text("model").is_some() || body.contains_key("previous_response_id"))
             || body.object("prompt").is_some_and(|prompt| prompt.text("id").is_some())
-            || body.text("model").is_some() && ["previous_response_id", "conversation", "instructions"].iter().any(|key| body.contains_key(*key))
+            || body.text("model").is_some()
+                && ["previous_response_id", "conversation", "instructions"]
+                    .iter()
+                    .any(|key| body.contains_key(*key))
     }
 
     fn request(&self, _target: &Target<'_>, body: Object, llm: &mut Llm) {
@@ -75,7 +82,11 @@ impl Format for Retrieve {
     fn claim(&self, target: &Target<'_>) -> Claim {
         let mut segments = segments(target.path);
         let id = segments.next().is_some_and(|id| id.starts_with("resp_"));
-        if target.method == "GET" && id && segments.next() == Some("responses") { Claim::Yes } else { Claim::No }
+        if target.method == "GET" && id && segments.next() == Some("responses") {
+            Claim::Yes
+        } else {
+            Claim::No
+        }
     }
 
     fn fits(&self, _body: &Object) -> bool {
@@ -100,7 +111,11 @@ pub(super) fn request(mut body: Object, llm: &mut Llm) {
     }
     match body.get_mut("input").map(Value::take) {
         Some(Value::String(text)) => {
-            llm.input.push(Message { role: "user".to_owned(), parts: vec![Part::Text(text)], finish_reason: None });
+            llm.input.push(Message {
+                role: "user".to_owned(),
+                parts: vec![Part::Text(text)],
+                finish_reason: None,
+            });
         }
         Some(Value::Array(list)) => {
             for mut item in list {
@@ -204,7 +219,8 @@ impl Reply {
             }
             "response.output_item.done" => {
                 // Without a place, items come one after another.
-                let at = index.unwrap_or(self.done.last_key_value().map_or(0, |(last, _)| last.saturating_add(1)));
+                let at =
+                    index.unwrap_or(self.done.last_key_value().map_or(0, |(last, _)| last.saturating_add(1)));
                 self.open.remove(&at);
                 if let Some(item) = event.get_mut("item").map(Value::take).filter(Value::is_object)
                     && self.done.len() < limits::PARTS
@@ -212,7 +228,11 @@ impl Reply {
                     self.done.insert(at, item);
                 }
             }
-            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" | "response.done" => {
+            "response.completed"
+            | "response.incomplete"
+            | "response.failed"
+            | "response.cancelled"
+            | "response.done" => {
                 self.terminal = true;
                 self.response = take_object(&mut event, "response").or(self.response.take());
             }
@@ -244,7 +264,8 @@ impl Reply {
         llm.service_tier = take_text(&mut response, "service_tier");
         llm.usage = response.object("usage").map(usage::read).unwrap_or_default();
         if llm.conversation.as_ref().is_none_or(|known| known.source == identity::CACHE_KEY)
-            && let Some(id) = response.object("conversation").and_then(|conversation| conversation.filled("id"))
+            && let Some(id) =
+                response.object("conversation").and_then(|conversation| conversation.filled("id"))
         {
             llm.conversation = Some(Conversation { id: id.to_owned(), source: "body:conversation" });
         }
@@ -260,7 +281,8 @@ impl Reply {
         let mut list = take_items(&mut response, "output");
         if list.is_empty() {
             // Some servers leave the terminal event's output empty; a cut stream has no terminal event.
-            let mut by_place: BTreeMap<u64, Value> = open.into_iter().map(|(at, draft)| (at, draft.finish())).collect();
+            let mut by_place: BTreeMap<u64, Value> =
+                open.into_iter().map(|(at, draft)| (at, draft.finish())).collect();
             by_place.extend(done);
             list.extend(by_place.into_values());
         }
@@ -335,7 +357,8 @@ impl Answer for Reply {
         let retrieved = self.retrieved;
         let ending = self.write(llm);
         // A poll before the end tells nothing that the last one will not tell again.
-        llm.auxiliary |= retrieved && !matches!(llm.finish_reasons.first().map(String::as_str), Some(reason) if reason != "queued" && reason != "in_progress");
+        llm.auxiliary |= retrieved
+            && !matches!(llm.finish_reasons.first().map(String::as_str), Some(reason) if reason != "queued" && reason != "in_progress");
         ending
     }
 }

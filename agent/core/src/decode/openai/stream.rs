@@ -79,7 +79,10 @@ impl Chunks {
             output.push(Message {
                 role: role.unwrap_or_else(|| "assistant".to_owned()),
                 parts,
-                finish_reason: reason.as_deref().filter(|raw| !raw.is_empty()).map(|raw| finish::word(raw).to_owned()),
+                finish_reason: reason
+                    .as_deref()
+                    .filter(|raw| !raw.is_empty())
+                    .map(|raw| finish::word(raw).to_owned()),
             });
             reasons.extend(reason);
         }
@@ -127,7 +130,8 @@ impl Choice {
     fn add(&mut self, piece: Part, faults: &mut Faults) {
         let full = self.parts.len() >= limits::PARTS;
         match (self.parts.last_mut(), piece) {
-            (Some(Part::Text(text)), Part::Text(more)) | (Some(Part::Reasoning(text)), Part::Reasoning(more)) => {
+            (Some(Part::Text(text)), Part::Text(more))
+            | (Some(Part::Reasoning(text)), Part::Reasoning(more)) => {
                 append(text, &more, faults);
             }
             (_, piece) if !full => self.parts.push(piece),
@@ -137,7 +141,9 @@ impl Choice {
 
     fn tool_call(&mut self, fragment: &Object, faults: &mut Faults) {
         // Some servers fill in an empty `custom` beside every function.
-        let custom = fragment.object("custom").filter(|custom| custom.filled("name").is_some() || custom.filled("input").is_some());
+        let custom = fragment
+            .object("custom")
+            .filter(|custom| custom.filled("name").is_some() || custom.filled("input").is_some());
         let function = custom.or_else(|| fragment.object("function"));
         let name = function.and_then(|function| function.filled("name")).unwrap_or_default();
         let id = fragment.filled("id").unwrap_or_default();
@@ -169,7 +175,9 @@ impl Choice {
         };
         let fresh = |call: &Fragments| match index {
             None => !id.is_empty() && id != call.id,
-            Some(_) => !name.is_empty() && id != call.id && !id.is_empty() && !call.id.is_empty() && call.is_whole(),
+            Some(_) => {
+                !name.is_empty() && id != call.id && !id.is_empty() && !call.id.is_empty() && call.is_whole()
+            }
         };
         let at = match known.filter(|at| self.calls.get(*at).is_some_and(|call| !fresh(call))) {
             Some(at) => at,

@@ -9,7 +9,8 @@ pub(super) fn read(usage: &Object) -> Usage {
     let details = |keys: &[&str]| keys.iter().find_map(|key| usage.object(key));
     // `prompt_token_details` is how one vendor spells it.
     let input_details = details(&["prompt_tokens_details", "input_tokens_details", "prompt_token_details"]);
-    let output_details = details(&["completion_tokens_details", "output_tokens_details", "completion_token_details"]);
+    let output_details =
+        details(&["completion_tokens_details", "output_tokens_details", "completion_token_details"]);
     let input = usage.count("prompt_tokens").or_else(|| usage.count("input_tokens"));
     let generated = usage.count("completion_tokens").or_else(|| usage.count("output_tokens"));
     let reasoning = output_details.and_then(|details| details.count("reasoning_tokens"));
@@ -17,7 +18,9 @@ pub(super) fn read(usage: &Object) -> Usage {
         input,
         output: generated.map(|count| count.saturating_add(beside(usage, input, count, reasoning))),
         cache_read: input_details.and_then(|details| details.count("cached_tokens")).or_else(|| {
-            ["prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"].iter().find_map(|key| usage.count(key))
+            ["prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"]
+                .iter()
+                .find_map(|key| usage.count(key))
         }),
         cache_write: input_details.and_then(|details| details.count("cache_write_tokens")),
         reasoning,
