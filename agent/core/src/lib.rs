@@ -14,6 +14,7 @@
 #![warn(missing_docs)]
 
 pub mod call;
+pub mod encoding;
 pub mod flow;
 pub mod http;
 pub mod limits;
@@ -22,4 +23,5 @@ pub mod observe;
 pub mod process;
 pub mod redact;
 pub mod run;
+pub mod sse;
 pub mod telemetry;
