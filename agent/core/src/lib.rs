@@ -15,6 +15,7 @@
 
 pub mod call;
 mod decode;
+pub mod encoding;
 pub mod flow;
 pub mod http;
 pub mod limits;
@@ -23,4 +24,5 @@ pub mod observe;
 pub mod process;
 pub mod redact;
 pub mod run;
+pub mod sse;
 pub mod telemetry;
