@@ -1,4 +1,9 @@
 //! Small exchanges of every format, written by hand, and what they must be read as.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and says what it compared"
+)]
 
 #[path = "support/replay.rs"]
 mod support;

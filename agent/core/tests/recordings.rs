@@ -2,6 +2,11 @@
 //!
 //! The recordings lie beside the repository and are not part of it. Without them this test says so and
 //! passes, unless `TRACKWAY_RECORDINGS` says where they are or that they must be there.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it compared"
+)]
 
 #[path = "support/replay.rs"]
 mod support;

@@ -1,4 +1,5 @@
 //! Responses over a WebSocket, as Codex speaks it.
+#![expect(clippy::panic, reason = "a test fails by panicking, and says what it compared")]
 
 #[path = "support/replay.rs"]
 mod support;

@@ -51,7 +51,7 @@ pub(super) fn next(text: &str, from: usize) -> Option<Range<usize>> {
         let begins = !is_word(before);
         let rest = bytes.get(at..)?;
         let found = match byte {
-            _ if begins && byte.is_ascii_alphanumeric() => word(rest),
+            _ if begins && byte.is_ascii_alphanumeric() => word(rest, before),
             // The letter of an escaped line end may stand before a key's first dash.
             b'-' if before != b'-' => pem(rest).or_else(|| if begins { option(rest) } else { None }),
             b':' => login(rest),
@@ -67,13 +67,13 @@ pub(super) fn next(text: &str, from: usize) -> Option<Range<usize>> {
 }
 
 /// The rules for what begins with a letter or a digit.
-fn word(rest: &[u8]) -> Option<Range<usize>> {
+fn word(rest: &[u8], before: u8) -> Option<Range<usize>> {
     issued(rest)
         .or_else(|| aws(rest))
         .or_else(|| jwt(rest))
         .or_else(|| scheme(rest))
         .or_else(|| hook(rest))
-        .or_else(|| assignment(rest))
+        .or_else(|| assignment(rest, before))
 }
 
 fn issued(rest: &[u8]) -> Option<Range<usize>> {
@@ -140,7 +140,7 @@ fn hook(rest: &[u8]) -> Option<Range<usize>> {
 }
 
 /// `password=…`, `api_key: "…"`, `"client_secret": "…"`, `?key=…`: a name, a sign, a value that is no word.
-fn assignment(rest: &[u8]) -> Option<Range<usize>> {
+fn assignment(rest: &[u8], before: u8) -> Option<Range<usize>> {
     let length = run(rest, is_word);
     let name = rest.get(..length).filter(|name| name.len() <= 64)?;
     let mut at = length;
@@ -151,8 +151,9 @@ fn assignment(rest: &[u8]) -> Option<Range<usize>> {
         return None;
     }
     let name = std::str::from_utf8(name).ok()?;
-    // `key` and its like are secrets in a query only, and there the sign follows at once.
-    if !(names::assigned(name) || sign == b'=' && at == length && names::parameter(name)) {
+    // `key` and its like are secrets in a query only.
+    let in_query = matches!(before, b'?' | b'&') && sign == b'=' && at == length;
+    if !(names::assigned(name) || in_query && names::parameter(name)) {
         return None;
     }
     at += 1;

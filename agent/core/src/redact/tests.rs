@@ -47,6 +47,7 @@ fn prose_and_code_stay_as_they_are() {
         "https://host/path?page=2&limit=10#top",
         "user@example.com wrote: key points",
         "sort --key=2 --token-count",
+        "items.sort(key=str2int) and code=E1234",
         "call_abc123DEF456ghi789 toolu_01ABCdef234567890",
         "eyJust words. And more.",
         "Bearer of bad news",

@@ -147,8 +147,8 @@ pub(crate) fn cut(bytes: &[u8], dice: &mut u64) -> Vec<Bytes> {
         *dice ^= *dice << 13;
         *dice ^= *dice >> 7;
         *dice ^= *dice << 17;
-        let most = if *dice % 3 == 0 { 7 } else { 3000 };
-        let length = usize::try_from((*dice >> 8) % most + 1).unwrap().min(rest.len());
+        let most = if (*dice).is_multiple_of(3) { 7 } else { 3000 };
+        let length = usize::try_from((*dice >> 8) % most + 1).unwrap_or(1).min(rest.len());
         out.push(rest.split_to(length));
     }
     if !rest.is_empty() {
