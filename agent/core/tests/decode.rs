@@ -389,6 +389,28 @@ fn marks_and_blanks_before_a_body_mean_nothing_however_they_are_cut() {
     }
 }
 
+#[test]
+fn bytes_of_one_connection_become_calls_in_order() {
+    let replays = [
+        Replay::new("/v1/chat/completions", CHAT.0, CHAT.1),
+        Replay::new("/v1/models", "", "{}"),
+        Replay::new("/v1/responses", RESPONSES.0, RESPONSES.1),
+        Replay::new("/v1/messages", MESSAGES.0, MESSAGES.1),
+    ];
+    for seed in 0..30 {
+        let calls = support::observe(&replays, seed);
+        assert_eq!(calls.iter().map(|call| call.index).collect::<Vec<_>>(), [0, 1, 2, 3], "{seed}");
+        for (call, replay) in calls.iter().zip(&replays) {
+            let want = one(replay.clone().run(0));
+            assert_eq!(format!("{:?}", call.kind), format!("{:?}", want.kind), "{seed}");
+            assert_eq!(call.completion, Completion::Complete, "{seed}");
+            assert!(call.faults.is_empty(), "{:?}", call.faults);
+            assert_eq!(call.http.host, "api.example");
+            assert!(call.start < call.end);
+        }
+    }
+}
+
 /// Everything that does not depend on the clock.
 fn timeless(mut call: Call) -> String {
     let zero = trackway_core::flow::Time(0);

@@ -97,9 +97,11 @@ fn one_connection_carries_many_calls() {
             {"type": "namespace", "name": "mcp__fs__", "tools": [{"type": "function", "name": "read"}]}]},
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}]}));
     socket.server(completed("resp_1", json!([])));
-    let start = socket
-        .client(json!({"type": "response.create", "model": "gpt-5-codex", "previous_response_id": "resp_1",
-        "input": [], "client_metadata": {"thread_id": "t2"}}));
+    let start = socket.client(
+        json!({"type": "response.create", "model": "gpt-5-codex", "previous_response_id": "resp_1",
+        "input": [], "client_metadata": {"thread_id": "t2",
+            "ws_request_header_traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}),
+    );
     let first = socket
         .server(json!({"type": "response.created", "response": {"id": "resp_2", "status": "in_progress"}}));
     let item = json!({"type": "custom_tool_call", "call_id": "call_1", "name": "exec", "input": "ls"});
@@ -123,6 +125,7 @@ fn one_connection_carries_many_calls() {
     assert_eq!((second.start, second.first_byte, second.end), (start, Some(first), end));
     assert_eq!(second.completion, Completion::Complete);
     assert_eq!(second.http.version, "websocket");
+    assert!(second.http.traceparent.is_some() && calls[0].http.traceparent.is_none());
     assert!(!llm(second).auxiliary);
     assert!(llm(second).input.is_empty());
     assert_eq!(llm(second).previous_response_id.as_deref(), Some("resp_1"));

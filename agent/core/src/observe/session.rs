@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::exchange::completed;
+use super::target;
 use crate::call::{Call, Completion, Kind, Llm};
 use crate::decode::{self, Faults, identity, socket};
 use crate::flow::{Direction, Time};
@@ -67,6 +68,9 @@ impl Session {
         self.turns += 1;
         (call.start, call.request_end, call.end, call.first_byte) = (time, time, time, None);
         call.http.request_bytes = bytes.len() as u64;
+        if let Some(text) = turn.traceparent.as_ref().filter(|text| target::is_traceparent(text)) {
+            call.http.traceparent = Some(text.clone());
+        }
         self.open.push_back(Open { call, turn, faults });
     }
 

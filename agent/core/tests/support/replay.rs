@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use serde_json::Value;
 use trackway_core::call::{Call, Completion};
-use trackway_core::flow::{Flow, FlowId, Plane, Time};
+use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Slice, Time};
 use trackway_core::http::{Event, Headers, RequestHead, ResponseHead};
-use trackway_core::observe::Reader;
+use trackway_core::observe::{Observer, Reader};
 
 /// An exchange to be replayed.
 #[derive(Clone, Debug)]
@@ -120,6 +120,55 @@ impl Replay {
             Event::End { id: 0, completion: self.completion, wire_request, wire_response, time: time() };
         reader.event(end, &mut out);
         out
+    }
+}
+
+/// Replays exchanges as bytes on one connection, one after another.
+pub(crate) fn observe(replays: &[Replay], seed: u64) -> Vec<Call> {
+    let mut out = Vec::new();
+    let Some(first) = replays.first() else { return out };
+    let mut observer = Observer::new(flow(&first.host, first.tls));
+    let (mut dice, mut clock, mut offsets) = (seed, 0, [0, 0]);
+    for replay in replays {
+        let (request, response) = bytes(replay);
+        for (way, direction, bytes) in [(0, Direction::ToOrigin, request), (1, Direction::ToClient, response)]
+        {
+            for bytes in cut(&bytes, &mut dice) {
+                clock += 10;
+                let offset = offsets[way];
+                offsets[way] += bytes.len() as u64;
+                observer.push(Slice { direction, offset, bytes, time: Time(clock) }, &mut out);
+            }
+        }
+    }
+    observer.close(Close::Clean, Time(clock + 10), &mut out);
+    out
+}
+
+/// An exchange as HTTP/1.1 bytes of both directions, the answer chunked.
+pub(crate) fn bytes(replay: &Replay) -> (Vec<u8>, Vec<u8>) {
+    let head = &replay.head;
+    let mut request =
+        format!("{} {} HTTP/1.1\r\nhost: {}\r\n", head.method, head.target, replay.host).into_bytes();
+    fields(&head.headers, &mut request);
+    request.extend(format!("content-length: {}\r\n\r\n", replay.request.len()).into_bytes());
+    request.extend(&replay.request);
+    let mut response = format!("HTTP/1.1 {} Status\r\n", replay.status).into_bytes();
+    fields(&replay.headers, &mut response);
+    response.extend(b"transfer-encoding: chunked\r\n\r\n");
+    for chunk in replay.response.chunks(777) {
+        response.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+        response.extend(chunk);
+        response.extend(b"\r\n");
+    }
+    response.extend(b"0\r\n\r\n");
+    (request, response)
+}
+
+fn fields(headers: &Headers, out: &mut Vec<u8>) {
+    let framing = ["host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"];
+    for (name, value) in headers.iter().filter(|(name, _)| !framing.contains(&name.as_str())) {
+        out.extend(format!("{name}: {value}\r\n").into_bytes());
     }
 }
 

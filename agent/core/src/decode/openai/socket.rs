@@ -17,6 +17,8 @@ pub(crate) fn claims(path: &str) -> bool {
 /// One response on the connection.
 #[derive(Debug)]
 pub(crate) struct Turn {
+    /// The trace context that the client sent with this message, as it came: headers belong to the upgrade.
+    pub(crate) traceparent: Option<String>,
     llm: Box<Llm>,
     reply: Reply,
 }
@@ -26,7 +28,8 @@ pub(crate) struct Turn {
 /// `base` is what the upgrade's headers say of the caller.
 pub(crate) fn create(message: &[u8], base: &Llm) -> Option<Turn> {
     let Ok(Value::Object(mut body)) = json::parse(message) else { return None };
-    if body.text("type") != Some("response.create") {
+    // `response.append` is what earlier versions called a request that goes on.
+    if !matches!(body.text("type"), Some("response.create" | "response.append")) {
         return None;
     }
     // The body's fields stand beside `type`; a nested `response` is the other spelling of this protocol.
@@ -35,11 +38,14 @@ pub(crate) fn create(message: &[u8], base: &Llm) -> Option<Turn> {
     {
         body = inner;
     }
+    let traceparent =
+        body.object("client_metadata").and_then(|metadata| metadata.text("ws_request_header_traceparent"));
+    let traceparent = traceparent.map(str::to_owned);
     let mut llm = Box::new(base.clone());
     llm.auxiliary = body.member("generate").and_then(Value::as_bool) == Some(false);
     llm.stream = true;
     request(body, &mut llm);
-    Some(Turn { llm, reply: Reply::default() })
+    Some(Turn { traceparent, llm, reply: Reply::default() })
 }
 
 impl Turn {
@@ -50,7 +56,7 @@ impl Turn {
 
     /// Writes what is known.
     pub(crate) fn finish(self) -> (Box<Llm>, Ending) {
-        let Turn { mut llm, reply } = self;
+        let Turn { mut llm, reply, .. } = self;
         let failed = reply.failed();
         let ending = reply.write(&mut llm);
         (llm, if failed { Ending::Cut } else { ending })
