@@ -6,6 +6,8 @@ pub const HEAD_BYTES: usize = 64 * 1024;
 pub const HEADERS: usize = 256;
 /// Most bytes of one direction that wait for the other to say what they are.
 pub const HELD_BYTES: usize = 256 * 1024;
+/// Most pieces that such bytes may be cut into.
+pub const HELD_PIECES: usize = 4096;
 /// Longest HTTP/2 header block before decompression, over all its CONTINUATION frames.
 pub const HEADER_BLOCK_BYTES: usize = 256 * 1024;
 /// Most HTTP/2 streams that one connection tracks at once.
