@@ -62,6 +62,7 @@ impl Error {
     pub fn exit_code(&self) -> i32 {
         match self {
             Error::Launch(error) => error.exit_code(),
+            Error::Output(error) if error.usage() => 2,
             _ => 125,
         }
     }

@@ -177,7 +177,7 @@ fn notice(reason: &Reason) -> Option<String> {
         // Who asks for it knows what it is.
         Reason::Asked => None,
         reason => Some(format!(
-            "{reason}: explicit proxying; child processes and programs that ignore HTTPS_PROXY (fetch of Node before \
+            "{reason}; explicit proxying: child processes and programs that ignore HTTPS_PROXY (fetch of Node before \
              22.21, Java) are not seen"
         )),
     }

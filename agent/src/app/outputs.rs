@@ -26,6 +26,13 @@ pub enum Error {
     Otlp(#[from] otlp::Error),
 }
 
+impl Error {
+    /// Whether the command line is at fault.
+    pub fn usage(&self) -> bool {
+        matches!(self, Error::Settings(_))
+    }
+}
+
 /// Opens the outputs that the options and the environment name. `local` leaves out collectors.
 pub(super) fn open(options: &Run, local: bool) -> Result<Vec<Box<dyn Sink>>, Error> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
