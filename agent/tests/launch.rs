@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -420,6 +421,36 @@ fn nothing_stays_behind_after_sigkill() {
 /// is the point.
 fn sleep_while_guarded(_traces: &[PathBuf]) {
     sleep(Duration::from_millis(400));
+}
+
+#[test]
+fn after_sigkill_the_told_proxy_still_carries() {
+    let (mut child, _output, line) = started(&["--explicit"], "echo $$ $HTTPS_PROXY; exec sleep 30");
+    let (command, proxy) = line.trim().split_once(' ').unwrap();
+    let proxy = proxy.strip_prefix("http://").unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    // An origin that answers what it was told.
+    let origin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = origin.local_addr().unwrap();
+    let echo = std::thread::spawn(move || {
+        let (mut stream, _) = origin.accept().unwrap();
+        let mut word = [0; 5];
+        stream.read_exact(&mut word).unwrap();
+        stream.write_all(&word).unwrap();
+    });
+    let mut client = TcpStream::connect(proxy).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(client, "CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    client.write_all(b"hello").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    echo.join().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nhello"), "{answer:?}");
+
+    kill(Pid::from_raw(command.parse().unwrap()), Signal::SIGKILL).unwrap();
+    eventually("the guard ends", || TcpStream::connect(proxy).is_err());
 }
 
 #[test]
