@@ -12,6 +12,8 @@ pub const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EX
 pub const NO_COLOR: &str = "NO_COLOR";
 /// The variables by which a program is told of a proxy. curl reads `http_proxy` in lower case only.
 pub const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+/// The variables that name exceptions from it.
+pub const NO_PROXIES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// Makes Node honour them (since Node 22.21 and 24.5).
 pub const NODE_PROXY: &str = "NODE_USE_ENV_PROXY";
 

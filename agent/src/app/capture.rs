@@ -96,6 +96,7 @@ impl Capture {
                     None => {
                         capture.notice = notice(&reason);
                         capture.variables = variables(address);
+                        tell_java(&mut trust, address);
                         capture.told.push(listener);
                     }
                 }
@@ -172,13 +173,30 @@ fn variables(address: SocketAddr) -> Vec<(OsString, OsString)> {
     out
 }
 
+/// Java knows no `HTTPS_PROXY`. Where its options are set anyhow, they name the proxy as well, unless the user has
+/// exceptions, which Java writes differently, or a proxy of their own.
+fn tell_java(trust: &mut Trust, address: SocketAddr) {
+    let exceptions = settings::NO_PROXIES.into_iter().any(|name| settings::get(name).is_some());
+    for (_, value) in trust.variables.iter_mut().filter(|(name, _)| name == trust::java::VARIABLE) {
+        if !exceptions && !value.to_string_lossy().contains(".proxyHost=") {
+            for scheme in ["https", "http"] {
+                value.push(format!(
+                    " -D{scheme}.proxyHost={} -D{scheme}.proxyPort={}",
+                    address.ip(),
+                    address.port()
+                ));
+            }
+        }
+    }
+}
+
 fn notice(reason: &Reason) -> Option<String> {
     match reason {
         // Who asks for it knows what it is.
         Reason::Asked => None,
         reason => Some(format!(
             "{reason}; explicit proxying: child processes and programs that ignore HTTPS_PROXY (fetch of Node before \
-             22.21, Java) are not seen"
+             22.21) are not seen"
         )),
     }
 }

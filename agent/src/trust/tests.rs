@@ -79,6 +79,8 @@ fn bundles_keep_their_text_and_get_one_more() {
     assert_eq!(Bundle::parse(b"no certificate".to_vec()).certificates.len(), 0);
 }
 
+type Variables = Vec<(String, String)>;
+
 struct Setting {
     folder: PathBuf,
     user: Vec<(&'static str, OsString)>,
@@ -86,7 +88,7 @@ struct Setting {
 }
 
 impl Setting {
-    fn choose(&self) -> (Vec<(String, String)>, Vec<(String, usize)>) {
+    fn choose(&self) -> (Variables, Vec<(String, usize)>) {
         let (combined, alone) = (PathBuf::from("/r/roots.pem"), PathBuf::from("/r/ca.pem"));
         let files = variables::Files {
             combined: self.combined.then_some(&combined),
