@@ -24,3 +24,18 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     inherit(&fd, false)?;
     Ok(fd)
 }
+
+/// Closes what an earlier image left open beside the standard streams and `keep`: files of whoever started it,
+/// which this image has no business to hold. Must be called before anything else opens files.
+pub fn close_others(keep: &[RawFd]) {
+    let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")
+        .map(|entries| {
+            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+        })
+        .unwrap_or_default();
+    for number in open.into_iter().filter(|number| *number > 2 && !keep.contains(number)) {
+        // SAFETY: nothing of this image is open yet; the listing's own descriptor is closed already, and closing
+        // it again gives EBADF.
+        unsafe { libc::close(number) };
+    }
+}

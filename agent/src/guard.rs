@@ -20,7 +20,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::descriptor::{adopt, inherit};
+use crate::descriptor::{adopt, close_others, inherit};
 use crate::limits::GUARD_LOOK;
 
 pub use survivors::Survivors;
@@ -114,7 +114,10 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> i32 {
         folder: folder.into(),
         cgroup: Some(cgroup.into()).filter(|p: &PathBuf| *p != Path::new("")),
     };
-    let mut numbers = args.map_while(|word| word.to_str().and_then(|text| text.parse::<RawFd>().ok()));
+    let numbers: Vec<RawFd> =
+        args.map_while(|word| word.to_str().and_then(|text| text.parse().ok())).collect();
+    close_others(&numbers);
+    let mut numbers = numbers.into_iter();
     let Some(Ok(control)) = numbers.next().map(adopt) else { return 125 };
     let listeners: Vec<TcpListener> =
         numbers.filter_map(|number| adopt(number).ok()).map(TcpListener::from).collect();

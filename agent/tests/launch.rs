@@ -231,6 +231,22 @@ fn signal_settings_are_those_we_were_started_with() {
     }
 }
 
+#[test]
+fn descriptors_are_those_we_were_started_with() {
+    // One that the starter left open must reach the command, and nothing of ours may.
+    let look = "exec 7</dev/null; exec \"$@\"";
+    let words = ["sh", "-c", "ls /proc/$$/fd"];
+    let alone = Command::new("sh").args(["-c", look, "sh"]).args(words).output().unwrap();
+    assert!(text(&alone.stdout).lines().any(|line| line == "7"));
+    for mode in modes() {
+        let wrapped = trackway(mode);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", look, "sh"]).arg(wrapped.get_program()).args(wrapped.get_args());
+        let output = shell.arg("--").args(words).output().unwrap();
+        assert_eq!(text(&output.stdout), text(&alone.stdout), "{mode:?}");
+    }
+}
+
 /// Starts a shell script under trackway that says `ready`, and returns it with its output.
 fn started(mode: &[&str], script: &str) -> (Child, BufReader<std::process::ChildStdout>, String) {
     let mut child = trackway(mode)
