@@ -1,4 +1,5 @@
 //! The sinks against real receivers on loopback.
+#![expect(clippy::unwrap_used, reason = "these are tests; clippy knows only the #[test] functions as such")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -311,7 +312,7 @@ fn a_collector_that_hangs_is_left_behind() {
 }
 
 #[test]
-fn the_queue_is_bounded_and_says_so() {
+fn what_the_queue_does_not_take_is_counted() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut sink = Otlp::start(&settings("grpc", address, 2_000, false), Content::Full).unwrap();
     let resource = resource("a");
