@@ -158,7 +158,7 @@ fn without_content_and_narrow() {
         Look { width: 40, color: false },
         "
 invoke_agent codex  exit 0  3.0 s
-├─ chat g…  in 1,234 (cached 1,000) out…
+├─ chat gpt-5  in 1,234 (cached 1,000) …
 ├─ ✗ bash  300 ms
 │  │  tool said error
 │  ├─ $ name  exit 1  20 ms  × 2
@@ -166,7 +166,7 @@ invoke_agent codex  exit 0  3.0 s
 ├─ ask  100 ms
 ├─ chat gpt-5  tokens ?  100 ms
 ├─ GET example.com/a  200  1.2 kB  10 ms
-└─ unread pinned.…  12.0 kB  100 ms
+└─ unread pinned.examp…  12.0 kB  100 ms
 ",
     );
 }
@@ -180,7 +180,7 @@ fn wide_characters_fit() {
         content(names::TOOL_RESULT, &"é\u{301}\u{202e}".repeat(100)),
     ];
     let lines = tree(&[span(1, 0, 0..5, attributes)], Content::Full, Look { width: 30, color: false });
-    assert_eq!(lines[0], "読む 漢字漢字漢字漢…  5 ms");
+    assert_eq!(lines[0], "読む 漢字漢字漢字漢字漢…  5 ms");
     assert!(lines.iter().all(|line| text::width(line) <= 30 && !line.contains('\u{202e}')), "{lines:?}");
 }
 

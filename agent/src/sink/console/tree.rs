@@ -132,7 +132,7 @@ impl Page<'_> {
         let failed = line.error.is_some();
         let mark = if failed { "✗ " } else { "" };
         let room = self.look.width.saturating_sub(text::width(prefix) + text::width(mark));
-        let head = text::fit(&line.head, room.saturating_sub(text::width(&tail) + 2).max(8).min(room));
+        let head = text::fit(&line.head, room.saturating_sub(text::width(&tail) + 2).max(16).min(room));
         let used = text::width(&head) + 2;
         let left = room.saturating_sub(used + text::width(&tail) + 1);
         let middle = if left >= 4 { text::fit(&line.middle, left) } else { String::new() };

@@ -46,3 +46,40 @@ impl Queue {
         batch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use opentelemetry_proto::tonic::trace::v1::Span;
+
+    use super::*;
+
+    fn span(bytes: usize) -> Translated {
+        let span = Span { name: "x".repeat(bytes), ..Span::default() };
+        Translated { resource: Arc::default(), span }
+    }
+
+    #[test]
+    fn bounded_in_number_and_bytes() {
+        let mut queue = Queue::default();
+        let taken = (0..limits::QUEUE_SPANS + 10).filter(|_| queue.push(span(1))).count();
+        assert_eq!(taken, limits::QUEUE_SPANS);
+        let mut queue = Queue::default();
+        let taken = (0..200).filter(|_| queue.push(span(1_000_000))).count();
+        assert_eq!(taken, limits::QUEUE_BYTES / 1_000_000);
+        // Room that a batch leaves is used again.
+        assert_eq!(queue.batch().len(), 3);
+        assert!(queue.push(span(1_000_000)));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_yet_never_empty() {
+        let mut queue = Queue::default();
+        assert!(queue.batch().is_empty());
+        assert!(queue.push(span(2 * limits::BATCH_BYTES)));
+        assert!((0..limits::BATCH_SPANS + 1).all(|_| queue.push(span(1))));
+        let sizes: Vec<usize> = (0..4).map(|_| queue.batch().len()).collect();
+        assert_eq!(sizes, [1, limits::BATCH_SPANS, 1, 0]);
+    }
+}
