@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod h1;
+mod h2;
 
 const C: Direction = Direction::ToOrigin;
 const S: Direction = Direction::ToClient;
