@@ -35,6 +35,7 @@ mod exchange;
 mod h1;
 mod h2;
 mod sniff;
+mod ws;
 
 use exchange::{Exchanges, Piece};
 use sniff::Spoken;
@@ -112,6 +113,7 @@ enum Protocol {
     },
     Http1(Box<h1::Session>),
     Http2(Box<h2::Session>),
+    WebSocket(Box<ws::Session>),
     /// Not read (further).
     Silent,
 }
@@ -127,6 +129,8 @@ impl Default for Protocol {
 enum Next {
     /// HTTP/2 by upgrade; the exchange is answered there.
     Http2(ExchangeId),
+    /// WebSocket, with the extensions that the server agreed to.
+    WebSocket(ExchangeId, String),
     /// Bytes that nobody reads.
     Silence,
 }
@@ -178,6 +182,7 @@ impl Connection {
             Protocol::Http1(mut session) => {
                 session.close(close == Close::Clean && !client_left, time, &mut self.exchanges);
             }
+            Protocol::WebSocket(session) => session.close(time, &mut self.exchanges),
             Protocol::Http2(_) | Protocol::Unknown { .. } | Protocol::Silent => {}
         }
         self.exchanges.cut_all(client_left, time);
@@ -203,6 +208,10 @@ impl Connection {
                     session.push(piece, &mut self.exchanges);
                     continue;
                 }
+                Protocol::WebSocket(session) => {
+                    session.push(piece, &mut self.exchanges);
+                    continue;
+                }
             };
             self.protocol = next;
             switched = true;
@@ -219,6 +228,9 @@ impl Connection {
         match next {
             Next::Silence => Protocol::Silent,
             Next::Http2(id) => Protocol::Http2(Box::new(h2::Session::upgraded(id))),
+            Next::WebSocket(id, extensions) => {
+                Protocol::WebSocket(Box::new(ws::Session::new(id, &extensions)))
+            }
         }
     }
 
@@ -270,7 +282,8 @@ impl Connection {
         match &mut self.protocol {
             Protocol::Http1(session) => session.end(direction, client_left, time, &mut self.exchanges),
             Protocol::Http2(session) => session.end(direction, client_left, time, &mut self.exchanges),
-            Protocol::Unknown { .. } | Protocol::Silent => {}
+            // What a WebSocket was is known when the whole connection has ended.
+            Protocol::WebSocket(_) | Protocol::Unknown { .. } | Protocol::Silent => {}
         }
     }
 }

@@ -316,6 +316,7 @@ impl Session {
         }
         self.doubt = false;
         let upgrade = head::find(&response.head.headers, "upgrade").map(str::to_owned);
+        let extensions = head::all(&response.head.headers, "sec-websocket-extensions");
         // An upgrade to HTTP/2 is answered there: the 101 is not the answer.
         if status == 101 && upgrade.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("h2c")) {
             exchanges.request_end(id, time);
@@ -327,6 +328,10 @@ impl Session {
         }
         if status == 101 || response.body == Body::Tunnel {
             exchanges.request_end(id, time);
+            if status == 101 && upgrade.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("websocket"))
+            {
+                return Ok(Some(Next::WebSocket(id, extensions)));
+            }
             exchanges.response_end(id, time);
             return Ok(Some(Next::Silence));
         }

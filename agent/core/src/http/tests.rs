@@ -7,6 +7,7 @@ use super::*;
 
 mod h1;
 mod h2;
+mod ws;
 
 const C: Direction = Direction::ToOrigin;
 const S: Direction = Direction::ToClient;
