@@ -315,12 +315,23 @@ impl Session {
             return Ok(None);
         }
         self.doubt = false;
+        let upgrade = head::find(&response.head.headers, "upgrade").map(str::to_owned);
+        let extensions = head::all(&response.head.headers, "sec-websocket-extensions");
+        // An upgrade to HTTP/2 is answered there: the 101 is not the answer.
+        if status == 101 && upgrade.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("h2c")) {
+            exchanges.request_end(id, time);
+            return Ok(Some(Next::Http2(id)));
+        }
         exchanges.response(id, response.head, first_byte, time);
         if response.doubtful {
             exchanges.fault(Some(id), "http.framing", "both transfer-encoding and content-length");
         }
         if status == 101 || response.body == Body::Tunnel {
             exchanges.request_end(id, time);
+            if status == 101 && upgrade.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("websocket"))
+            {
+                return Ok(Some(Next::WebSocket(id, extensions)));
+            }
             exchanges.response_end(id, time);
             return Ok(Some(Next::Silence));
         }

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::*;
 
 mod h1;
+mod h2;
+mod ws;
 
 const C: Direction = Direction::ToOrigin;
 const S: Direction = Direction::ToClient;
