@@ -24,7 +24,7 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What was looked at.
-    pub name: &'static str,
+    pub name: String,
     /// How it came out.
     pub state: State,
     /// What was seen.
@@ -67,7 +67,7 @@ impl Report {
 
     fn text(&self, colour: bool) -> String {
         let mut out = String::new();
-        let width = self.findings.iter().map(|finding| finding.name.len()).max().unwrap_or_default();
+        let width = self.findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or_default();
         for finding in &self.findings {
             let (sign, code) = match finding.state {
                 State::Good => ("✓", "32"),

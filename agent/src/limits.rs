@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 /// Most events that the tap's queue holds.
-pub const TAP_EVENTS: usize = 64 * 1024;
+pub const TAP_EVENTS: usize = 16 * 1024;
+/// Most of them that the recording thread takes at once.
+pub const TAP_BATCH: usize = 4 * 1024;
 /// Most bytes that the tap's queue holds.
 pub const TAP_BYTES: usize = 64 * 1024 * 1024;
 /// How often the recording thread looks, while there is something to see.

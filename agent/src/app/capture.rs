@@ -5,16 +5,16 @@ mod stand_in;
 use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use trackway_proxy::{Client, Resolve};
 
-use self::stand_in::{Authority, cgroup};
+use self::stand_in::Authority;
 use super::record::Source;
 use super::{Error as RunError, Extra};
 use crate::cli::Run;
 use crate::guard::Traces;
+use crate::kernel::cgroup::{self, Cgroup};
 use crate::kernel::{self, Kernel};
 use crate::settings;
 use crate::trust::{self, Anchor, Trust};
@@ -34,8 +34,8 @@ enum Reason {
     NoRoot,
     #[error("--explicit")]
     Asked,
-    #[error("no cgroup ({0})")]
-    Cgroup(String),
+    #[error("no cgroup: {0}")]
+    Cgroup(#[from] cgroup::Error),
     #[error("{0}")]
     Kernel(#[from] kernel::Error),
     #[error("cannot listen on loopback: {0}")]
@@ -50,13 +50,15 @@ pub(super) struct Capture {
     told: Vec<TcpListener>,
     variables: Vec<(OsString, OsString)>,
     kernel: Option<Arc<Mutex<Kernel>>>,
+    // Goes when it is dropped, if it is empty then.
+    _cgroup: Option<Cgroup>,
 }
 
 /// Listeners and what the kernel side says of their clients.
 struct Redirect {
     kernel: Kernel,
     listeners: Vec<TcpListener>,
-    cgroup: PathBuf,
+    cgroup: Cgroup,
 }
 
 impl Capture {
@@ -64,9 +66,9 @@ impl Capture {
     pub(super) fn start(options: &Run, extra: Extra, traces: &mut Traces) -> Result<(Self, Trust), RunError> {
         let authority = Authority::new();
         let anchor = Anchor { pem: authority.ca_pem(), der: authority.ca_der() };
-        let redirect = redirect(options, &traces.folder);
+        let redirect = redirect(options);
         if let Ok(redirect) = &redirect {
-            traces.cgroup = Some(redirect.cgroup.clone());
+            traces.cgroup = Some(redirect.cgroup.path().to_path_buf());
         }
         let mut trust = trust::lay(anchor, &traces.folder, redirect.is_ok())?;
         trust.roots.extend(extra.roots);
@@ -76,11 +78,13 @@ impl Capture {
             told: Vec::new(),
             variables: Vec::new(),
             kernel: None,
+            _cgroup: None,
         };
         match redirect {
             Ok(redirect) => {
                 let kernel = Arc::new(Mutex::new(redirect.kernel));
                 capture.kernel = Some(kernel);
+                capture._cgroup = Some(redirect.cgroup);
                 let _listeners = redirect.listeners;
             }
             Err(reason) => {
@@ -137,7 +141,7 @@ impl Capture {
 }
 
 /// Puts the kernel between the command and its origins, where that is allowed.
-fn redirect(options: &Run, folder: &Path) -> Result<Redirect, Reason> {
+fn redirect(options: &Run) -> Result<Redirect, Reason> {
     if options.explicit {
         return Err(Reason::Asked);
     }
@@ -149,17 +153,9 @@ fn redirect(options: &Run, folder: &Path) -> Result<Redirect, Reason> {
     // A machine without IPv6 has no connections to redirect there.
     let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok();
     let address_v6 = v6.as_ref().and_then(|listener| listener.local_addr().ok());
-    let name = folder.file_name().unwrap_or_default();
-    let cgroup = cgroup::create(name).map_err(|error| Reason::Cgroup(error.to_string()))?;
-    match Kernel::attach(&cgroup, address, address_v6) {
-        Ok(kernel) => {
-            Ok(Redirect { kernel, listeners: [Some(v4), v6].into_iter().flatten().collect(), cgroup })
-        }
-        Err(error) => {
-            cgroup::remove(&cgroup);
-            Err(error.into())
-        }
-    }
+    let cgroup = Cgroup::create()?;
+    let kernel = Kernel::attach(cgroup.path(), address, address_v6)?;
+    Ok(Redirect { kernel, listeners: [Some(v4), v6].into_iter().flatten().collect(), cgroup })
 }
 
 /// The variables of explicit proxying. `NO_PROXY` stays as the user has it.
@@ -198,16 +194,6 @@ fn notice(reason: &Reason) -> Option<String> {
             "{reason}; explicit proxying: child processes and programs that ignore HTTPS_PROXY (fetch of Node before \
              22.21) are not seen"
         )),
-    }
-}
-
-/// Asks the kernel side who is behind a connection.
-#[derive(Debug)]
-struct ByKernel(Arc<Mutex<Kernel>>);
-
-impl Resolve for ByKernel {
-    fn resolve(&self, peer: SocketAddr, _local: SocketAddr) -> Client {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).client(peer).unwrap_or_default()
     }
 }
 

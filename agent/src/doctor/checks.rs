@@ -3,12 +3,13 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, ToSocketAddrs};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
 
 use super::{Finding, Report, State};
+use crate::kernel::cgroup::Cgroup;
+use crate::kernel::{self, Kernel};
 use crate::limits::DOCTOR_CONNECT;
 use crate::settings;
 use crate::trust::system::Store;
@@ -41,7 +42,6 @@ const AS_ROOT: &str = "run trackway as root (sudo), to see child processes and w
 
 pub(super) fn report() -> Report {
     let (privileges, privileged) = privileges();
-    let (cgroup, path) = cgroup();
     let (loopback, listens) = loopback();
     let (folder, writes) = folder();
     let (programs, loads) = programs(privileged, path.as_deref());
@@ -53,19 +53,19 @@ pub(super) fn report() -> Report {
     Report { findings, kernel: privileged && path.is_some() && loads, works: listens && writes }
 }
 
-fn good(name: &'static str, detail: impl Into<String>) -> Finding {
-    Finding { name, state: State::Good, detail: detail.into(), remedy: None }
+fn good(name: &str, detail: impl Into<String>) -> Finding {
+    Finding { name: name.to_owned(), state: State::Good, detail: detail.into(), remedy: None }
 }
 
-fn less(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding { name, state: State::Less, detail: detail.into(), remedy: Some(remedy.into()) }
+fn less(name: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { name: name.to_owned(), state: State::Less, detail: detail.into(), remedy: Some(remedy.into()) }
 }
 
-fn info(name: &'static str, detail: impl Into<String>) -> Finding {
-    Finding { name, state: State::Info, detail: detail.into(), remedy: None }
+fn info(name: &str, detail: impl Into<String>) -> Finding {
+    Finding { name: name.to_owned(), state: State::Info, detail: detail.into(), remedy: None }
 }
 
-fn kernel() -> Finding {
+fn release() -> Finding {
     let name = "kernel";
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim();
@@ -74,15 +74,6 @@ fn kernel() -> Finding {
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let text = format!("Linux {release}");
     if version >= OLDEST { good(name, text) } else { less(name, text, "Linux 5.15 or later is needed") }
-}
-
-fn btf() -> Finding {
-    let path = "/sys/kernel/btf/vmlinux";
-    if Path::new(path).exists() {
-        good("BTF", path)
-    } else {
-        info("BTF", "none; the programs of today do without it")
-    }
 }
 
 fn privileges() -> (Finding, bool) {
@@ -108,56 +99,32 @@ fn privileges() -> (Finding, bool) {
     (finding, root && missing.is_empty())
 }
 
-/// The cgroup v2 tree, and our own place in it.
-fn cgroup() -> (Finding, Option<PathBuf>) {
-    let name = "cgroup v2";
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    // proc_pid_mountinfo(5): field 5 is the mount point; the type stands after the separator.
-    let mount = mounts.lines().find_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        after.starts_with("cgroup2 ").then(|| before.split(' ').nth(4)).flatten()
-    });
-    let Some(mount) = mount else {
-        return (less(name, "not mounted", "mount it: mount -t cgroup2 none /sys/fs/cgroup"), None);
-    };
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    let path = Path::new(mount).join(own);
-    let probe = path.join(format!("trackway-doctor-{}", std::process::id()));
-    match fs::create_dir(&probe) {
-        Ok(()) => {
-            fs::remove_dir(&probe).ok();
-            (good(name, path.display().to_string()), Some(path))
-        }
-        Err(error) => (less(name, format!("{}: {error}", path.display()), AS_ROOT), None),
-    }
+/// What the kernel side says of itself.
+fn programs() -> Vec<Finding> {
+    kernel::probe()
+        .into_iter()
+        .map(|check| match check.outcome {
+            Ok(()) => good(&check.name, "works"),
+            Err(why) => less(&check.name, why, check.remedy),
+        })
+        .collect()
 }
 
-fn programs(privileged: bool, cgroup: Option<&Path>) -> (Finding, bool) {
-    let name = "eBPF";
-    let Some(cgroup) = cgroup.filter(|_| privileged) else {
-        return (less(name, "not tried without privileges and a cgroup", AS_ROOT), false);
-    };
-    match load(cgroup) {
-        Ok(()) => (good(name, "every program loads"), true),
-        Err(error) => {
-            (less(name, error, "use a kernel with BPF and cgroup v2, and no lockdown against BPF"), false)
-        }
-    }
+/// Whether all that a run needs of the kernel can be had together: attaches to an empty cgroup, and lets go.
+fn attaches() -> Result<(), String> {
+    let cgroup = Cgroup::create().map_err(|error| error.to_string())?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    Kernel::attach(cgroup.path(), address, None).map(drop).map_err(|error| error.to_string())
 }
 
-/// Loads and attaches all programs to an empty cgroup of our own, and lets them go.
-fn load(cgroup: &Path) -> Result<(), String> {
-    let probe = cgroup.join(format!("trackway-doctor-{}", std::process::id()));
-    fs::create_dir(&probe).map_err(|error| error.to_string())?;
-    let result = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map_err(|error| error.to_string())
-        .and_then(|address| {
-            crate::kernel::Kernel::attach(&probe, address, None).map_err(|error| error.to_string())
-        });
-    fs::remove_dir(&probe).ok();
-    result.map(drop)
+/// Whether a run gets the kernel's help.
+fn redirection() -> (Finding, bool) {
+    let name = "redirection";
+    match attaches() {
+        Ok(()) => (good(name, "attaches to a cgroup of a run"), true),
+        Err(why) => (less(name, why, AS_ROOT), false),
+    }
 }
 
 fn namespace() -> Finding {

@@ -18,13 +18,3 @@ impl Authority {
         &self.der
     }
 }
-pub(super) mod cgroup {
-    pub(crate) fn create(name: &std::ffi::OsStr) -> std::io::Result<std::path::PathBuf> {
-        let path = std::path::Path::new("/sys/fs/cgroup/unified").join(name);
-        std::fs::create_dir(&path)?;
-        Ok(path)
-    }
-    pub(crate) fn remove(path: &std::path::Path) {
-        std::fs::remove_dir(path).ok();
-    }
-}
