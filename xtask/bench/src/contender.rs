@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 
 use crate::cpu;
 use crate::load::{Found, Shape};
@@ -59,8 +61,9 @@ struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Ended by its pid; a server that is gone already needs nothing.
-        if self.child.kill().is_ok() {
+        // SIGTERM, not SIGKILL: nginx's master takes its worker along. Our own roles end at once.
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        if signal::kill(pid, Signal::SIGTERM).is_ok() {
             drop(self.child.wait());
         }
     }
@@ -177,6 +180,14 @@ fn pinned(command: &mut Command) {
     }
 }
 
+/// Lets a server end with the benchmark, also where that is killed.
+fn mortal(command: &mut Command) {
+    // SAFETY: between fork and exec only prctl(2) is called, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?));
+    }
+}
+
 /// Starts a role of this program; the first line of its output is its port.
 fn own(arguments: &[String]) -> Result<(Server, u16)> {
     let mut child = Command::new(std::env::current_exe()?).args(arguments).stdout(Stdio::piped()).spawn()?;
@@ -220,6 +231,7 @@ fn nginx(folder: &Path, origin: u16) -> Result<Option<(Server, u16, Vec<u32>)>> 
     let mut command = Command::new(binary);
     command.arg("-e").arg(folder.join("nginx.log")).arg("-c").arg(&config).arg("-p").arg(folder);
     pinned(&mut command);
+    mortal(&mut command);
     let child = command.spawn()?;
     let server = Server { child };
     let deadline = Instant::now() + Duration::from_secs(10);
