@@ -111,7 +111,9 @@ fn try_connect6(ctx: &SockAddrContext) {
 #[inline(always)]
 fn is_tcp(addr: *mut bpf_sock_addr) -> bool {
     // SAFETY: as in `try_connect4`.
-    unsafe { read_volatile(addr_of!((*addr).type_)) == STREAM && read_volatile(addr_of!((*addr).protocol)) == TCP }
+    unsafe {
+        read_volatile(addr_of!((*addr).type_)) == STREAM && read_volatile(addr_of!((*addr).protocol)) == TCP
+    }
 }
 
 /// Sockets that must reach their destination themselves.

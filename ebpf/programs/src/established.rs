@@ -43,7 +43,12 @@ fn try_established(ctx: &SockOpsContext) {
             INET => [0, 0, MAPPED, read_volatile(addr_of!((*ops).local_ip4))],
             INET6 => {
                 let ip = addr_of!((*ops).local_ip6).cast::<u32>();
-                [read_volatile(ip), read_volatile(ip.add(1)), read_volatile(ip.add(2)), read_volatile(ip.add(3))]
+                [
+                    read_volatile(ip),
+                    read_volatile(ip.add(1)),
+                    read_volatile(ip.add(2)),
+                    read_volatile(ip.add(3)),
+                ]
             }
             _ => return,
         }

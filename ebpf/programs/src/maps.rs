@@ -3,7 +3,9 @@
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{CgroupArray, LruHashMap, PerCpuArray, RingBuf};
-use trackway_abi::{CONNECTIONS, ENDED, End, Ended, Exec, Layout, Listen, Origin, RING_BYTES, VERSION, counter};
+use trackway_abi::{
+    CONNECTIONS, ENDED, End, Ended, Exec, Layout, Listen, Origin, RING_BYTES, VERSION, counter,
+};
 
 /// Version of the records, for the loader to compare.
 #[unsafe(no_mangle)]

@@ -131,7 +131,11 @@ fn try_exec(ctx: &RawTracePointContext) -> Result<(), i32> {
         let size = if left > PIECE as u64 { PIECE as u64 } else { left };
         // SAFETY: `name_bytes + at + size` is at most the length of `text`.
         let read = unsafe {
-            bpf_probe_read_user(text.add(name_bytes).add(at).cast(), size as u32, (start + at as u64) as *const _)
+            bpf_probe_read_user(
+                text.add(name_bytes).add(at).cast(),
+                size as u32,
+                (start + at as u64) as *const _,
+            )
         };
         if read != 0 {
             break;
