@@ -54,6 +54,16 @@ pub fn run(options: &Doctor) -> i32 {
     i32::from(!report.works)
 }
 
+/// A reason in one line: the kernel's verifier says pages.
+pub fn brief(reason: &str) -> String {
+    const LONGEST: usize = 160;
+    let line = reason.split("Verifier output").next().unwrap_or_default().trim_end_matches([' ', '.', ':']);
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line.to_owned(),
+    }
+}
+
 impl Report {
     fn verdict(&self) -> &'static str {
         match (self.works, self.kernel) {
@@ -67,7 +77,8 @@ impl Report {
 
     fn text(&self, colour: bool) -> String {
         let mut out = String::new();
-        let width = self.findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or_default();
+        let width =
+            self.findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or_default();
         for finding in &self.findings {
             let (sign, code) = match finding.state {
                 State::Good => ("✓", "32"),
@@ -75,7 +86,7 @@ impl Report {
                 State::Info => ("·", "2"),
             };
             let sign = if colour { format!("\x1b[{code}m{sign}\x1b[0m") } else { sign.to_owned() };
-            out.push_str(&format!("{sign} {:width$}  {}\n", finding.name, finding.detail));
+            out.push_str(&format!("{sign} {:width$}  {}\n", finding.name, brief(&finding.detail)));
             if let Some(remedy) = &finding.remedy {
                 out.push_str(&format!("  {:width$}  → {remedy}\n", ""));
             }

@@ -13,6 +13,7 @@ use self::stand_in::Authority;
 use super::record::Source;
 use super::{Error as RunError, Extra};
 use crate::cli::Run;
+use crate::doctor::brief;
 use crate::guard::Traces;
 use crate::kernel::cgroup::{self, Cgroup};
 use crate::kernel::{self, Kernel};
@@ -94,7 +95,8 @@ impl Capture {
                     Some(theirs) => {
                         trust = Trust::default();
                         capture.notice = Some(format!(
-                            "{reason}, and {theirs} names another proxy: the command runs unobserved; run as root, or unset {theirs}"
+                            "{}, and {theirs} names another proxy: the command runs unobserved; run as root, or unset {theirs}",
+                            brief(&reason.to_string())
                         ));
                     }
                     None => {
@@ -191,8 +193,9 @@ fn notice(reason: &Reason) -> Option<String> {
         // Who asks for it knows what it is.
         Reason::Asked => None,
         reason => Some(format!(
-            "{reason}; explicit proxying: child processes and programs that ignore HTTPS_PROXY (fetch of Node before \
-             22.21) are not seen"
+            "{}; explicit proxying: child processes and programs that ignore HTTPS_PROXY (fetch of Node before \
+             22.21) are not seen",
+            brief(&reason.to_string())
         )),
     }
 }

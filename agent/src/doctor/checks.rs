@@ -42,15 +42,13 @@ const AS_ROOT: &str = "run trackway as root (sudo), to see child processes and w
 
 pub(super) fn report() -> Report {
     let (privileges, privileged) = privileges();
+    let (redirection, redirects) = redirection();
     let (loopback, listens) = loopback();
     let (folder, writes) = folder();
-    let (programs, loads) = programs(privileged, path.as_deref());
-    let mut findings =
-        vec![kernel(), btf(), privileges, cgroup, programs, namespace(), loopback, folder, trust()];
-    findings.push(agents());
-    findings.push(proxy());
-    findings.push(collector());
-    Report { findings, kernel: privileged && path.is_some() && loads, works: listens && writes }
+    let mut findings = vec![release(), privileges];
+    findings.extend(programs());
+    findings.extend([redirection, namespace(), loopback, folder, trust(), agents(), proxy(), collector()]);
+    Report { findings, kernel: privileged && redirects, works: listens && writes }
 }
 
 fn good(name: &str, detail: impl Into<String>) -> Finding {

@@ -1,0 +1,53 @@
+//! What Trackway costs.
+//!
+//! Every figure is taken in interleaved rounds (direct, nginx, bare relay, Trackway in three settings, then
+//! again), with the proxy on one core and the client and origin on another, and is printed as a ratio too,
+//! because machines differ and are noisy. The load is shaped like the real one: OpenAI chat requests over TLS.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
+
+mod contender;
+mod cpu;
+mod http;
+mod load;
+mod origin;
+mod pki;
+mod relay;
+mod report;
+mod suite;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about, long_about = None)]
+struct Command {
+    #[command(subcommand)]
+    role: Option<Role>,
+    #[command(flatten)]
+    suite: suite::Options,
+}
+
+/// The roles that the suite starts in processes of their own.
+#[derive(Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    Origin(origin::Options),
+    #[command(hide = true)]
+    Relay(relay::Options),
+    #[command(hide = true)]
+    Load(load::Options),
+}
+
+fn main() -> Result<()> {
+    let options = Command::parse();
+    match options.role {
+        None => suite::run(&options.suite),
+        Some(Role::Origin(options)) => single_thread(origin::serve(options)),
+        Some(Role::Relay(options)) => single_thread(relay::serve(options)),
+        Some(Role::Load(options)) => single_thread(load::run(options)),
+    }
+}
+
+fn single_thread(future: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
