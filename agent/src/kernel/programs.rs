@@ -96,7 +96,8 @@ impl Hook {
 
     /// Attaches it, beside whatever others have attached there.
     pub(super) fn attach(self, ebpf: &mut Ebpf, cgroup: &File) -> Result<(), String> {
-        let mode = CgroupAttachMode::AllowMultiple;
+        // Means no flags: a link always stands beside others (`kernel/bpf/cgroup.c`, cgroup_bpf_link_attach).
+        let mode = CgroupAttachMode::Single;
         let done = match self.kind {
             Kind::Address => self.program::<CgroupSockAddr>(ebpf)?.attach(cgroup, mode).map(drop),
             Kind::Socket => self.program::<SockOps>(ebpf)?.attach(cgroup, mode).map(drop),
@@ -122,8 +123,20 @@ pub(super) fn reason(error: &dyn std::error::Error) -> String {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words: Vec<&str> = text.split_whitespace().collect();
+    // A refused program comes with the verifier's whole walk. Its last steps say why.
+    match words.len().checked_sub(VERIFIER_WORDS) {
+        Some(from) if from > ERROR_WORDS => {
+            format!("{} … {}", words[..ERROR_WORDS].join(" "), words[from..].join(" "))
+        }
+        _ => words.join(" "),
+    }
 }
+
+/// Words kept of the beginning of a long error.
+const ERROR_WORDS: usize = 12;
+/// Words kept of its end.
+const VERIFIER_WORDS: usize = 60;
 
 /// Cookie of this network namespace; zero where the kernel cannot say (before Linux 5.14).
 pub(super) fn netns_cookie() -> u64 {

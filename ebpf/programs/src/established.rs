@@ -37,21 +37,20 @@ fn try_established(ctx: &SockOpsContext) {
         return;
     }
     let ops = ctx.ops;
+    // Everything is read before a choice is made: merged into one load behind the choice, the address would be a
+    // computed one, which the verifier refuses ("dereference of modified ctx ptr").
     // SAFETY: as above; word by word, because the kernel checks each access's width.
-    let address = unsafe {
-        match ctx.family() {
-            INET => [0, 0, MAPPED, read_volatile(addr_of!((*ops).local_ip4))],
-            INET6 => {
-                let ip = addr_of!((*ops).local_ip6).cast::<u32>();
-                [
-                    read_volatile(ip),
-                    read_volatile(ip.add(1)),
-                    read_volatile(ip.add(2)),
-                    read_volatile(ip.add(3)),
-                ]
-            }
-            _ => return,
-        }
+    let (v4, v6) = unsafe {
+        let ip = addr_of!((*ops).local_ip6).cast::<u32>();
+        (
+            read_volatile(addr_of!((*ops).local_ip4)),
+            [read_volatile(ip), read_volatile(ip.add(1)), read_volatile(ip.add(2)), read_volatile(ip.add(3))],
+        )
+    };
+    let address = match ctx.family() {
+        INET => [0, 0, MAPPED, v4],
+        INET6 => v6,
+        _ => return,
     };
     let end = End { address, port: ctx.local_port() };
     if ENDS.insert(&end, &cookie, 0).is_err() {
