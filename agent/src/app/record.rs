@@ -68,6 +68,8 @@ struct State {
     sinks: Vec<Box<dyn Sink>>,
     identity: Identity,
     observers: HashMap<FlowId, Observer>,
+    /// Whether the kernel has told of the end of the command's process.
+    ended: bool,
     // Kept between looks, so that a look allocates nothing.
     facts: Vec<ProcessFact>,
     events: Vec<Event>,
@@ -83,6 +85,7 @@ impl State {
             sinks,
             identity,
             observers: HashMap::new(),
+            ended: false,
             facts: Vec::new(),
             events: Vec::new(),
             calls: Vec::new(),
@@ -188,12 +191,10 @@ impl State {
         let deadline = Instant::now() + LAST_FACTS;
         loop {
             self.drain_kernel();
-            let ended = |fact: &ProcessFact| matches!(fact, ProcessFact::Exit { process, .. } if process.pid == self.pid);
-            let seen = self.facts.iter().any(ended);
             for fact in self.facts.drain(..) {
                 run.process(fact);
             }
-            if seen || Instant::now() > deadline {
+            if self.ended || Instant::now() > deadline {
                 return;
             }
             std::thread::sleep(RECORD_BUSY / 5);
@@ -234,7 +235,13 @@ impl State {
 
     fn drain_kernel(&mut self) {
         if let Some(kernel) = &self.source.kernel {
+            let before = self.facts.len();
             kernel.lock().unwrap_or_else(PoisonError::into_inner).drain(&mut self.facts);
+            self.ended |= self
+                .facts
+                .iter()
+                .skip(before)
+                .any(|fact| matches!(fact, ProcessFact::Exit { process, .. } if process.pid == self.pid));
         }
     }
 }
