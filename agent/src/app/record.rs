@@ -20,7 +20,7 @@ use trackway_proxy::tap::{Event, Feed};
 
 use super::now;
 use crate::kernel::Kernel;
-use crate::limits::{LAST_FACTS, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE};
+use crate::limits::{LAST_FACTS, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_BATCH, TAP_EVENTS};
 use crate::sink::Sink;
 
 /// Where facts come from.
@@ -117,7 +117,7 @@ impl State {
             run.process(fact);
         }
         if let Some(feed) = &mut self.source.feed {
-            feed.drain(&mut self.events);
+            while feed.drain(&mut self.events, TAP_BATCH) == TAP_BATCH && self.events.len() < TAP_EVENTS {}
         }
         busy |= !self.events.is_empty();
         for event in self.events.drain(..) {
