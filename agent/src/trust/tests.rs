@@ -145,6 +145,9 @@ fn variables_of_the_user_are_merged() {
     assert_eq!(setting.get("SSL_CERT_FILE").as_deref(), Some("/r/SSL_CERT_FILE"));
     assert_eq!(setting.get("PIP_CERT").as_deref(), Some("/r/PIP_CERT"));
     assert_eq!(setting.get("CURL_CA_BUNDLE"), None, "what fails without us fails with us");
+    assert_eq!(setting.get("CODEX_CA_CERTIFICATE"), None, "falls back to SSL_CERT_FILE by itself");
+    assert_eq!(setting.get("AWS_CA_BUNDLE"), None, "falls back to REQUESTS_CA_BUNDLE by itself");
+    assert_eq!(setting.get("GIT_SSL_CAINFO").as_deref(), Some("/r/roots.pem"));
     assert_eq!(setting.get("REQUESTS_CA_BUNDLE").as_deref(), Some("/r/REQUESTS_CA_BUNDLE"));
     assert_eq!(merged.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1, 1, 1]);
     std::fs::remove_dir_all(&setting.folder).unwrap();
@@ -156,6 +159,8 @@ fn a_users_directory_gets_ours_beside_it_and_no_system_roots() {
     let setting = Setting { folder: PathBuf::new(), user, combined: true };
     assert_eq!(setting.get("SSL_CERT_DIR").as_deref(), Some("/mine:/theirs:/r/hashed"));
     assert_eq!(setting.get("SSL_CERT_FILE"), None);
+    assert_eq!(setting.get("CURL_CA_BUNDLE"), None);
+    assert_eq!(setting.get("REQUESTS_CA_BUNDLE").as_deref(), Some("/r/roots.pem"));
 }
 
 fn tempfile(name: &str) -> PathBuf {

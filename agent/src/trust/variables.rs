@@ -10,14 +10,15 @@ use super::system;
 /// The runtime's own roots stay, the file adds to them: our certificate alone.
 const ADDING: [&str; 2] = ["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
-/// The file takes the place of the runtime's roots: the system's and ours.
-const REPLACING: [&str; 6] = [
-    "SSL_CERT_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "AWS_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "CODEX_CA_CERTIFICATE",
+/// The file takes the place of the runtime's roots: the system's and ours. Beside each, the variable that the
+/// program reads where this one is not set: what the user said there holds here, too.
+const REPLACING: [(&str, Option<&str>); 6] = [
+    (FILE, None),
+    ("CURL_CA_BUNDLE", Some(FILE)),
+    ("CODEX_CA_CERTIFICATE", Some(FILE)),
+    ("GIT_SSL_CAINFO", None),
+    ("REQUESTS_CA_BUNDLE", Some("CURL_CA_BUNDLE")),
+    ("AWS_CA_BUNDLE", Some("REQUESTS_CA_BUNDLE")),
 ];
 
 /// Only where the user has set them, because they would override one of the above.
@@ -59,11 +60,11 @@ pub fn choose(
     let current = |name: &str| current(name).filter(|value| !value.is_empty());
     let defaults = ADDING
         .iter()
-        .map(|name| (*name, Some(files.alone)))
-        .chain(REPLACING.iter().map(|name| (*name, files.combined)))
-        .chain(MERGED.iter().map(|name| (*name, None)));
+        .map(|name| (*name, None, Some(files.alone)))
+        .chain(REPLACING.iter().map(|(name, fallback)| (*name, *fallback, files.combined)))
+        .chain(MERGED.iter().map(|name| (*name, None, None)));
     let directories = current(DIRECTORY);
-    for (name, default) in defaults {
+    for (name, fallback, default) in defaults {
         match current(name) {
             Some(theirs) => {
                 if let (Some(combined), true) = (files.combined, names(files.system, &theirs)) {
@@ -72,9 +73,11 @@ pub fn choose(
                     out.push((name.into(), merge(name, bundle)?.into()));
                 }
             }
-            // OpenSSL reads the file beside the directory, rustls and Go would otherwise read the directory
-            // alone: setting the file too would add roots that the user left out.
-            None if name == FILE && directories.is_some() => {}
+            // The program goes on to the variable that the user did set, which has ours by now.
+            None if fallback.is_some_and(|name| current(name).is_some()) => {}
+            // Programs that look there read the user's directory. A file beside it would add, or put in its
+            // place, roots that the user left out.
+            None if directories.is_some() && (name == FILE || fallback == Some(FILE)) => {}
             None => out.extend(default.map(|path| (name.into(), path.into()))),
         }
     }
