@@ -38,3 +38,14 @@ pub const OPEN_TOOLS: usize = 8_192;
 pub const HELD_SPANS: usize = 65_536;
 /// Most bytes of one process's arguments.
 pub const ARGV_BYTES: usize = 64 * 1024;
+/// Most earlier images that one process remembers after it replaced them.
+pub const IMAGES: usize = 8;
+/// Most text of one tool call's arguments that is searched for commands and URLs.
+pub const EVIDENCE_BYTES: usize = 64 * 1024;
+/// Most conversations, and responses remembered to continue them, of one run.
+pub const CONVERSATIONS: usize = 8_192;
+/// How long an input waits for slower ones with an earlier time, in nanoseconds. Kernel facts and decoded
+/// calls travel through different queues, each of which is emptied many times in this span.
+pub const SETTLE_NANOS: u64 = 500_000_000;
+/// How far the clocks of two sources may disagree about an order, in nanoseconds.
+pub const SKEW_NANOS: u64 = 100_000_000;

@@ -93,6 +93,9 @@ names! {
     RUN_CACHE_READ_TOKENS = "agent.run.cache_read_tokens";
     RUN_REASONING_TOKENS = "agent.run.reasoning_tokens";
     RUN_UNKNOWN_USAGE = "agent.run.calls_without_usage";
+    RUN_HTTP_CALLS = "agent.run.http_calls";
+    RUN_PROCESSES = "agent.run.processes";
+    RUN_UNREAD = "agent.run.unread_connections";
     LINK_RULE = "trackway.link.rule";
     TOOL_TIMES = "trackway.tool.times";
     CAPTURE_PLANE = "trackway.capture.plane";
@@ -105,5 +108,10 @@ names! {
     LOST_BYTES = "trackway.lost.bytes";
     EXIT_SIGNAL = "trackway.process.signal";
     ARGS_TRUNCATED = "trackway.process.args_truncated";
+    THREAD_ID = "trackway.thread.id";
+    THREAD_PARENT_ID = "trackway.thread.parent_id";
+    LIMIT_SPANS = "trackway.limit.spans_unplaced";
+    LIMIT_TOOLS = "trackway.limit.tools_unwatched";
+    LIMIT_PROCESSES = "trackway.limit.processes_forgotten";
     HTTP_AUXILIARY = "trackway.auxiliary";
 }

@@ -1,11 +1,42 @@
 //! One execution of an agent: calls and process facts in, spans out.
+//!
+//! Invariants:
+//! - The result does not depend on how the inputs of different sources interleave: `order` hands them on by
+//!   their times.
+//! - Every span says by which rule it got its place (`trackway.link.rule`): `tool_call_id`, `name_and_order`,
+//!   `server` (the provider ran the tool), `command_in_arguments`, `url_in_arguments`, `parentage` (by the
+//!   process's parents), `process` (a call, by the process that made it), `run` (no more is known).
+//! - A span goes out once its place is certain; what stays uncertain goes out when the run ends.
 
+mod attributes;
+mod bound;
+mod chat;
+mod conversation;
+mod emit;
+mod evidence;
+mod http;
+mod messages;
+mod order;
+mod outcome;
+mod process;
+mod resource;
+#[cfg(test)]
+mod tests;
+mod tie;
+mod tool;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::call::Call;
 use crate::flow::{Time, Unread};
 use crate::process::{ProcessFact, ProcessKey};
-use crate::telemetry::{Resource, Span, TraceId};
+use crate::telemetry::{Resource, Span, SpanId, TraceId};
+
+use conversation::Conversations;
+use order::{Input, Order};
+use process::Processes;
+use tool::Tools;
 
 /// What a run is called and where it belongs.
 #[derive(Clone, Debug)]
@@ -53,16 +84,66 @@ pub struct Totals {
     pub lost_facts: u64,
 }
 
+/// How often a limit was hit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hits {
+    spans: u64,
+    tools: u64,
+    processes: u64,
+}
+
+/// The agent's name as the calls say it.
+#[derive(Debug, Default)]
+enum Spoken {
+    #[default]
+    Nothing,
+    Name(String),
+    Disagree,
+}
+
 /// The state of one run.
 #[derive(Debug)]
 pub struct Run {
     identity: Identity,
+    root: SpanId,
+    order: Order,
+    processes: Processes,
+    tools: Tools,
+    conversations: Conversations,
+    resources: HashMap<ProcessKey, Arc<Resource>>,
+    base: Option<Arc<Resource>>,
+    spoken: Spoken,
+    totals: Totals,
+    hits: Hits,
+    /// The latest time of which anything was heard.
+    latest: Time,
+    /// Whether a process got a place since the waiting ones were last looked at.
+    moved: bool,
+    ready: VecDeque<Span>,
+    finished: bool,
 }
 
 impl Run {
     /// Begins a run.
     pub fn new(identity: Identity) -> Self {
-        Self { identity }
+        let root = SpanId::derive(identity.trace, &[b"root"]);
+        Self {
+            root,
+            order: Order::default(),
+            processes: Processes::new(identity.root),
+            tools: Tools::default(),
+            conversations: Conversations::default(),
+            resources: HashMap::new(),
+            base: None,
+            spoken: Spoken::default(),
+            totals: Totals::default(),
+            hits: Hits::default(),
+            latest: identity.start,
+            moved: false,
+            ready: VecDeque::new(),
+            finished: false,
+            identity,
+        }
     }
 
     /// Who it is.
@@ -70,30 +151,65 @@ impl Run {
         &self.identity
     }
 
+    /// The id of the root span, known before the span itself goes out.
+    pub fn root(&self) -> SpanId {
+        self.root
+    }
+
+    /// The totals so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
     /// Takes a fact about a process. Facts of one process come in order.
     pub fn process(&mut self, fact: ProcessFact) {
-        let _unused = fact;
+        self.take(Input::Fact(fact));
     }
 
     /// Takes a finished call. Calls of one connection come in order.
     pub fn call(&mut self, call: Call) {
-        let _unused = call;
+        self.take(Input::Call(Box::new(call)));
     }
 
     /// Takes a connection that was not read.
     pub fn unread(&mut self, unread: Unread) {
-        let _unused = unread;
+        self.take(Input::Unread(Box::new(unread)));
     }
 
     /// Appends the spans whose place in the tree is certain by now.
     pub fn drain(&mut self, now: Time, out: &mut Vec<Span>) {
-        let _unused = (now, out);
+        while let Some(input) = self.order.settled(now) {
+            self.tie(input);
+        }
+        self.sweep();
+        out.extend(self.ready.drain(..));
     }
 
     /// Ends the run: everything still held comes out, the root span last.
     /// `status` is the agent's exit code or the signal that ended it.
     pub fn finish(&mut self, status: Result<i32, i32>, time: Time, out: &mut Vec<Span>) -> Totals {
-        let _unused = (status, time, out);
-        Totals::default()
+        if self.finished {
+            return self.totals;
+        }
+        while let Some(input) = self.order.next() {
+            self.tie(input);
+            out.extend(self.ready.drain(..));
+        }
+        self.finished = true;
+        self.latest = self.latest.max(time);
+        self.close();
+        out.extend(self.ready.drain(..));
+        out.push(self.root_span(status, time));
+        self.totals
+    }
+
+    fn take(&mut self, input: Input) {
+        if self.finished {
+            return;
+        }
+        self.order.push(input);
+        while let Some(input) = self.order.overflow() {
+            self.tie(input);
+        }
     }
 }

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::flow::Time;
 
 /// A trace's id.
@@ -30,6 +32,45 @@ macro_rules! hex {
     )*};
 }
 hex!(TraceId, SpanId);
+
+impl TraceId {
+    /// The id that these parts give, the same wherever it is computed. Parts are kept apart by their lengths.
+    pub fn derive(parts: &[&[u8]]) -> Self {
+        Self(first(&digest(parts)))
+    }
+}
+
+impl SpanId {
+    /// The id that these parts give within a trace, the same wherever it is computed.
+    pub fn derive(trace: TraceId, parts: &[&[u8]]) -> Self {
+        let mut all: Vec<&[u8]> = vec![&trace.0];
+        all.extend_from_slice(parts);
+        Self(first(&digest(&all)))
+    }
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// The first bytes of a digest, never all zero: W3C Trace Context calls such an id invalid.
+fn first<const N: usize>(digest: &[u8; 32]) -> [u8; N] {
+    let mut id = [0; N];
+    for (to, from) in id.iter_mut().zip(digest) {
+        *to = *from;
+    }
+    if id.iter().all(|byte| *byte == 0)
+        && let Some(last) = id.last_mut()
+    {
+        *last = 1;
+    }
+    id
+}
 
 /// One finished span.
 #[derive(Clone, Debug)]

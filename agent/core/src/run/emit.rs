@@ -1,0 +1,290 @@
+//! Spans of tools, processes and the run itself.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::attributes::Attributes;
+use super::outcome::Failure;
+use super::process::{Image, Process};
+use super::tool::Open;
+use super::{Run, Spoken, Totals, messages};
+use crate::call::{Call, Completion};
+use crate::flow::Time;
+use crate::process::ProcessKey;
+use crate::telemetry::{Class, Event, Resource, Span, SpanId, SpanKind, Status};
+use crate::{limits, names, redact};
+
+/// A span in the making.
+pub(super) struct Draft(Span);
+
+impl Draft {
+    pub(super) fn kind(mut self, kind: SpanKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// Sets `error.type` and the status, where something failed.
+    pub(super) fn failed(mut self, failure: Option<Failure>) -> Self {
+        if let Some(failure) = failure {
+            let mut set = Attributes(std::mem::take(&mut self.0.attributes));
+            set.plain(names::ERROR_TYPE, failure.kind.as_str());
+            self.0.attributes = set.0;
+            self.0.status = failure.status();
+        }
+        self
+    }
+}
+
+/// The item of a server-run tool and the item that answers it.
+type Items<'a> = (&'a Value, Option<&'a Value>);
+
+impl Run {
+    pub(super) fn id(&self, parts: &[&[u8]]) -> SpanId {
+        SpanId::derive(self.identity.trace, parts)
+    }
+
+    pub(super) fn call_id(&self, call: &Call) -> SpanId {
+        let (flow, index, start) =
+            (call.flow.0.to_le_bytes(), call.index.to_le_bytes(), call.start.0.to_le_bytes());
+        self.id(&[b"call", &flow, &index, &start])
+    }
+
+    pub(super) fn tool_id(&self, call: SpanId, ordinal: u64) -> SpanId {
+        self.id(&[b"tool", &call.0, &ordinal.to_le_bytes()])
+    }
+
+    pub(super) fn process_id(&self, key: ProcessKey) -> SpanId {
+        self.id(&[b"process", &key.pid.to_le_bytes(), &key.started.0.to_le_bytes()])
+    }
+
+    pub(super) fn draft(
+        &self,
+        id: SpanId,
+        parent: SpanId,
+        name: String,
+        times: Range<Time>,
+        set: Attributes,
+        resource: &Arc<Resource>,
+    ) -> Draft {
+        Draft(Span {
+            trace: self.identity.trace,
+            id,
+            parent: Some(parent),
+            name,
+            kind: SpanKind::Internal,
+            start: times.start,
+            end: times.end.max(times.start),
+            status: Status::Unset,
+            attributes: set.0,
+            events: Vec::new(),
+            resource: Arc::clone(resource),
+        })
+    }
+
+    pub(super) fn emit(&mut self, draft: Draft) {
+        // Between two drains only what overflows can pile up here.
+        if self.ready.len() >= limits::HELD_SPANS && !self.finished {
+            self.ready.pop_front();
+            self.hits.spans += 1;
+        }
+        self.ready.push_back(draft.0);
+    }
+
+    /// Everything that is still open when the run ends.
+    pub(super) fn close(&mut self) {
+        while let Some(open) = self.tools.take_oldest() {
+            self.unanswered(open);
+        }
+        for key in self.processes.left() {
+            self.process_span(key);
+        }
+    }
+
+    /// A tool call whose result never came.
+    pub(super) fn unanswered(&mut self, open: Open) {
+        let mut set = open.attributes;
+        set.plain(names::COMPLETION, "unanswered");
+        let times = open.asked..self.latest;
+        let draft = self.draft(
+            open.span,
+            open.parent,
+            format!("execute_tool {}", open.name),
+            times,
+            set,
+            &open.resource,
+        );
+        self.emit(draft);
+    }
+
+    /// A tool that the provider ran inside a call, whose times are therefore the call's.
+    pub(super) fn server_tool(
+        &mut self,
+        call: &Call,
+        (chat, span): (SpanId, SpanId),
+        id: Option<&str>,
+        name: &str,
+        (item, result): Items<'_>,
+        rationale: &[&str],
+    ) {
+        let mut set = Attributes::default();
+        set.plain(names::OPERATION_NAME, "execute_tool");
+        set.plain(names::TOOL_NAME, name);
+        set.plain(names::TOOL_TYPE, "extension");
+        set.maybe(names::TOOL_CALL_ID, id);
+        let member = |keys: &[&str]| keys.iter().find_map(|key| item.get(*key)).filter(|it| !it.is_null());
+        if let Some(arguments) = member(&["arguments", "input", "action", "code", "queries"]) {
+            set.json(names::TOOL_ARGUMENTS, arguments.clone(), Class::Content);
+        }
+        let result =
+            result.map(|it| it.get("content").unwrap_or(it)).or(member(&["output", "outputs", "results"]));
+        if let Some(result) = result {
+            set.json(names::TOOL_RESULT, result.clone(), Class::Content);
+        }
+        if !rationale.is_empty() {
+            set.text(names::DECISION_RATIONALE, &rationale.join("\n"), Class::Content);
+        }
+        set.plain(names::TOOL_TIMES, "bounds");
+        set.plain(names::LINK_RULE, "server");
+        let failed =
+            item.get("status").and_then(Value::as_str) == Some("failed") || member(&["error"]).is_some();
+        let failure = failed.then(|| Failure::new("tool_error", "the provider says that the tool failed"));
+        self.totals.tool_calls += 1;
+        self.totals.tool_errors += u64::from(failed);
+        let resource = self.resource(call.process);
+        let times = call.first_byte.unwrap_or(call.start)..call.end;
+        let draft = self.draft(span, chat, format!("execute_tool {name}"), times, set, &resource);
+        self.emit(draft.failed(failure));
+    }
+
+    /// The span of one process, once.
+    pub(super) fn process_span(&mut self, key: ProcessKey) {
+        let resource = self.resource(None);
+        let ancestors = self.processes.ancestors(key);
+        let (home, reaches) = self.processes.home(&ancestors);
+        let Some(process) = self.processes.get(key).filter(|process| process.spans() && !process.done) else {
+            return;
+        };
+        let (parent, rule) = match (process.tool, home) {
+            (Some(tool), _) => (tool, "command_in_arguments"),
+            (None, Some(home)) => (self.process_id(home), "parentage"),
+            (None, None) if reaches => (self.root, "parentage"),
+            (None, None) => (self.root, "run"),
+        };
+        let ran = !process.images.is_empty();
+        let image = self.processes.image_name(key).unwrap_or("process");
+        let name = if ran { format!("exec {image}") } else { format!("fork {image}") };
+        let (mut set, failure) = describe(key, process);
+        set.plain(names::LINK_RULE, rule);
+        let first = process.images.front().map(|image| image.time);
+        let start = if key.started.0 == 0 { first.unwrap_or(self.latest) } else { key.started };
+        let end = process.exit.map_or(self.latest, |(_, time)| time);
+        let earlier = process.images.iter().rev().skip(1).rev().map(replaced).collect();
+        let mut draft = self.draft(self.process_id(key), parent, name, start..end, set, &resource);
+        draft.0.events = earlier;
+        self.emit(draft.failed(failure));
+        self.totals.processes += u64::from(ran);
+        self.processes.found(key);
+        if let Some(process) = self.processes.get_mut(key) {
+            process.done = true;
+        }
+    }
+
+    /// The span of the whole run.
+    pub(super) fn root_span(&mut self, status: Result<i32, i32>, time: Time) -> Span {
+        let resource = self.resource(self.identity.root);
+        let mut set = Attributes::default();
+        let name = match &self.spoken {
+            Spoken::Name(name) => name.clone(),
+            _ => self.identity.name.clone(),
+        };
+        set.plain(names::OPERATION_NAME, "invoke_agent");
+        set.plain(names::AGENT_NAME, name.as_str());
+        let (main, answer) = self.conversations.main();
+        set.maybe(names::CONVERSATION_ID, main.and_then(|it| it.id.as_deref()));
+        totals(&self.totals, &mut set);
+        set.count(names::LIMIT_SPANS, self.hits.spans);
+        set.count(names::LIMIT_TOOLS, self.hits.tools);
+        set.count(names::LIMIT_PROCESSES, self.hits.processes);
+        set.texts(names::PROCESS_COMMAND_ARGS, redact::arguments(&self.identity.command), Class::Metadata);
+        let failure = exited(status, &mut set);
+        if let Some(question) = main.and_then(|it| it.question.as_ref()) {
+            set.json(names::INPUT_MESSAGES, messages::input(std::slice::from_ref(question)), Class::Content);
+        }
+        if let Some(answer) = answer {
+            let answer = messages::output(std::slice::from_ref(answer), &[], Completion::Complete);
+            set.json(names::OUTPUT_MESSAGES, answer, Class::Content);
+        }
+        let name = format!("invoke_agent {name}");
+        let draft = self.draft(self.root, self.root, name, self.identity.start..time, set, &resource);
+        Span { parent: None, ..draft.failed(failure).0 }
+    }
+}
+
+fn describe(key: ProcessKey, process: &Process) -> (Attributes, Option<Failure>) {
+    let mut set = Attributes::default();
+    set.int(names::PROCESS_PID, key.pid);
+    if let Some(parent) = process.parent {
+        set.int(names::PROCESS_PARENT_PID, parent.pid);
+    }
+    if let Some(image) = process.images.back() {
+        ran(image, &mut set);
+    }
+    let failure = match process.exit {
+        Some((status, _)) => exited(status, &mut set),
+        None => {
+            set.plain(names::COMPLETION, "running");
+            None
+        }
+    };
+    (set, failure)
+}
+
+fn ran(image: &Image, set: &mut Attributes) {
+    set.maybe(names::PROCESS_EXECUTABLE, Some(image.name()));
+    set.maybe(names::PROCESS_EXECUTABLE_PATH, Some(&image.filename));
+    let argv: Vec<String> = redact::arguments(&image.argv);
+    set.texts(names::PROCESS_COMMAND_ARGS, argv, Class::Metadata);
+    if image.truncated {
+        set.truth(names::ARGS_TRUNCATED);
+    }
+    if let Some(cwd) = &image.cwd {
+        set.text(names::PROCESS_WORKING_DIRECTORY, cwd, Class::Metadata);
+    }
+}
+
+/// An image that the process replaced by another.
+fn replaced(image: &Image) -> Event {
+    let mut set = Attributes::default();
+    ran(image, &mut set);
+    Event { name: "exec", time: image.time, attributes: set.0 }
+}
+
+fn exited(status: Result<i32, i32>, set: &mut Attributes) -> Option<Failure> {
+    match status {
+        Ok(code) => {
+            set.int(names::PROCESS_EXIT_CODE, code);
+            (code != 0).then(|| Failure::new("exit_code", &format!("exited with code {code}")))
+        }
+        Err(signal) => {
+            set.int(names::EXIT_SIGNAL, signal);
+            Some(Failure::new("signal", &format!("ended by signal {signal}")))
+        }
+    }
+}
+
+fn totals(totals: &Totals, set: &mut Attributes) {
+    set.int(names::RUN_LLM_CALLS, totals.llm_calls);
+    set.int(names::RUN_TOOL_CALLS, totals.tool_calls);
+    set.int(names::RUN_TOOL_ERRORS, totals.tool_errors);
+    set.int(names::RUN_INPUT_TOKENS, totals.input_tokens);
+    set.int(names::RUN_OUTPUT_TOKENS, totals.output_tokens);
+    set.int(names::RUN_CACHE_READ_TOKENS, totals.cache_read_tokens);
+    set.int(names::RUN_REASONING_TOKENS, totals.reasoning_tokens);
+    set.count(names::RUN_UNKNOWN_USAGE, totals.calls_without_usage);
+    set.count(names::RUN_HTTP_CALLS, totals.http_calls);
+    set.count(names::RUN_PROCESSES, totals.processes);
+    set.count(names::RUN_UNREAD, totals.unread);
+    set.count(names::LOST_FACTS, totals.lost_facts);
+}

@@ -1,0 +1,7 @@
+//! Scripted runs: what goes in, and the tree that comes out.
+
+mod build;
+mod calls;
+mod order;
+mod processes;
+mod tools;

@@ -1,0 +1,336 @@
+//! What each input changes.
+
+use std::sync::Arc;
+
+use super::attributes::Attributes;
+use super::evidence::Needle;
+use super::order::Input;
+use super::outcome::{self, Failure};
+use super::process::Image;
+use super::tool::{Asked, Key};
+use super::{Run, Spoken, chat, http, messages};
+use crate::call::{Call, Kind, Llm, Part, ToolCall, ToolDefinition};
+use crate::flow::{Time, Unread};
+use crate::process::{ProcessFact, ProcessKey};
+use crate::telemetry::{Class, SpanId, SpanKind};
+use crate::{limits, names};
+
+impl Run {
+    pub(super) fn tie(&mut self, input: Input) {
+        match input {
+            Input::Fact(fact) => self.fact(fact),
+            Input::Call(call) => self.tie_call(&call),
+            Input::Unread(unread) => self.tie_unread(&unread),
+        }
+    }
+
+    fn fact(&mut self, fact: ProcessFact) {
+        match fact {
+            ProcessFact::Fork { parent, child, time } => {
+                self.heard(time);
+                self.processes.entry(child).parent.get_or_insert(parent);
+                self.make_room();
+            }
+            ProcessFact::Exec { process, filename, argv, truncated, cwd, time } => {
+                self.heard(time);
+                let needle = Needle::new(&argv);
+                let image = Image { filename, argv, truncated, cwd, time };
+                if self.processes.exec(process, image)
+                    && let Some(needle) = needle
+                {
+                    self.attach(process, &needle, time, true);
+                }
+                self.make_room();
+            }
+            ProcessFact::Exit { process, status, time } => {
+                self.heard(time);
+                self.processes.exit(process, status, time);
+                self.settle(process);
+            }
+            ProcessFact::Lost { count, time } => {
+                self.heard(time);
+                self.totals.lost_facts += count;
+            }
+        }
+    }
+
+    fn heard(&mut self, time: Time) {
+        self.latest = self.latest.max(time);
+    }
+
+    fn make_room(&mut self) {
+        while let Some(key) = self.processes.surplus() {
+            self.hits.processes += 1;
+            self.process_span(key);
+            self.processes.forget(key);
+        }
+        while self.processes.unplaced.len() > limits::HELD_SPANS {
+            self.hits.spans += 1;
+            let Some((_, key)) = self.processes.unplaced.pop_first() else { return };
+            if let Some(process) = self.processes.get_mut(key) {
+                process.settled = true;
+            }
+            self.settle(key);
+        }
+    }
+
+    /// Looks for the tool whose arguments name a process's command. Only tools of the nearest caller above
+    /// the process count: what a tool's own process starts belongs to that process.
+    fn attach(&mut self, key: ProcessKey, needle: &Needle, time: Time, strict: bool) {
+        let ancestors = self.processes.ancestors(key);
+        let barrier = self.processes.barrier(&ancestors);
+        let producer = |producer: Option<ProcessKey>| match producer {
+            None => barrier.is_none(),
+            Some(producer) => {
+                let above = ancestors.iter().position(|ancestor| *ancestor == producer);
+                above.is_some_and(|above| barrier.is_none_or(|barrier| above <= barrier))
+            }
+        };
+        let Some(tool) = self.tools.named(needle, time, strict, producer) else { return };
+        if let Some(process) = self.processes.get_mut(key) {
+            process.tool = Some(tool);
+        }
+        self.processes.found(key);
+        self.moved = true;
+        self.settle(key);
+    }
+
+    /// Clients may start a tool while the answer still streams: processes that began since then are looked
+    /// at once more when the answer is whole.
+    fn attach_earlier(&mut self, since: Time) {
+        let since = Time(since.0.saturating_sub(limits::SKEW_NANOS));
+        let first = ProcessKey { pid: 0, started: Time(0) };
+        let again: Vec<(Time, ProcessKey)> =
+            self.processes.unplaced.range((since, first)..).copied().collect();
+        for (time, key) in again {
+            let image = self.processes.get(key).and_then(|process| process.images.back());
+            if let Some(needle) = image.and_then(|image| Needle::new(&image.argv)) {
+                self.attach(key, &needle, time, false);
+            }
+        }
+    }
+
+    /// Lets the waiting processes go whose ancestor has found its tool.
+    pub(super) fn sweep(&mut self) {
+        if !std::mem::take(&mut self.moved) {
+            return;
+        }
+        let waiting: Vec<ProcessKey> = self.processes.unplaced.iter().map(|(_, key)| *key).collect();
+        for key in waiting {
+            self.settle(key);
+        }
+    }
+
+    /// Emits a process that has ended if nothing can change its place any more.
+    fn settle(&mut self, key: ProcessKey) {
+        let Some(process) = self.processes.get(key) else { return };
+        if process.exit.is_none() || process.done {
+            return;
+        }
+        let certain = process.tool.is_some() || process.settled || process.images.is_empty();
+        if certain || self.processes.inside_tool(key) {
+            self.process_span(key);
+        }
+    }
+
+    /// The span under which the calls of a process stand, and the rule.
+    fn caller(&mut self, process: Option<ProcessKey>) -> (SpanId, &'static str) {
+        let Some(key) = process else { return (self.root, "run") };
+        if self.processes.is_root(key) {
+            return (self.root, "process");
+        }
+        let Some(process) = self.processes.get_mut(key) else { return (self.root, "run") };
+        process.calls = true;
+        // A fork that ended before its calls were known has no span yet.
+        self.settle(key);
+        (self.process_id(key), "process")
+    }
+
+    fn tie_call(&mut self, call: &Call) {
+        self.heard(call.end);
+        match &call.kind {
+            Kind::Llm(llm) => self.tie_llm(call, llm),
+            Kind::Plain => self.tie_plain(call),
+        }
+    }
+
+    fn tie_llm(&mut self, call: &Call, llm: &Llm) {
+        let (parent, rule) = self.caller(call.process);
+        let id = self.call_id(call);
+        let answered = self.answer(call, llm);
+        let failure = outcome::of_call(call);
+        let conversation = if llm.auxiliary { None } else { self.conversations.assign(call, llm, answered) };
+        if !llm.auxiliary {
+            self.count(llm, failure.is_some());
+        }
+        let mut set = Attributes::default();
+        chat::attributes(call, llm, &mut set);
+        http::exchange(call, &mut set);
+        set.plain(names::LINK_RULE, rule);
+        let resource = self.resource(call.process);
+        let draft = self.draft(id, parent, chat::name(llm), call.start..call.end, set, &resource);
+        self.emit(draft.kind(SpanKind::Client).failed(failure));
+        self.ask(call, llm, id, parent, conversation);
+    }
+
+    fn count(&mut self, llm: &Llm, failed: bool) {
+        let (totals, usage) = (&mut self.totals, &llm.usage);
+        totals.llm_calls += 1;
+        totals.input_tokens += usage.input.unwrap_or(0);
+        totals.output_tokens += usage.output.unwrap_or(0);
+        totals.cache_read_tokens += usage.cache_read.unwrap_or(0);
+        totals.reasoning_tokens += usage.reasoning.unwrap_or(0);
+        // A call that the provider refused used nothing.
+        let refused = failed && llm.output.is_empty();
+        totals.calls_without_usage += u64::from(usage.input.is_none() && usage.output.is_none() && !refused);
+        if let Some(name) = &llm.agent {
+            self.spoken = match std::mem::take(&mut self.spoken) {
+                Spoken::Nothing => Spoken::Name(name.clone()),
+                Spoken::Name(other) if other == *name => Spoken::Name(other),
+                _ => Spoken::Disagree,
+            };
+        }
+    }
+
+    /// Ends the tools whose results a request carries; gives the conversation that they belong to.
+    fn answer(&mut self, call: &Call, llm: &Llm) -> Option<usize> {
+        let mut conversation = None;
+        for (open, result) in self.tools.answer(call, llm) {
+            conversation = conversation.or(open.conversation);
+            let mut set = open.attributes;
+            set.json(names::TOOL_RESULT, result.response.clone(), Class::Content);
+            let failure = outcome::of_result(result);
+            self.totals.tool_errors += u64::from(failure.is_some());
+            let times = open.asked..call.start.max(open.asked);
+            let name = format!("execute_tool {}", open.name);
+            let draft = self.draft(open.span, open.parent, name, times, set, &open.resource);
+            self.emit(draft.failed(failure));
+        }
+        conversation
+    }
+
+    /// Opens the tools that an answer asks for, and shows those that the provider ran itself.
+    fn ask(&mut self, call: &Call, llm: &Llm, id: SpanId, parent: SpanId, conversation: Option<usize>) {
+        let mut ordinal: u64 = 0;
+        let mut seen: Vec<Key> = Vec::new();
+        let mut asked = false;
+        for message in &llm.output {
+            let mut rationale: Vec<&str> = Vec::new();
+            let mut calling = false;
+            for part in &message.parts {
+                match part {
+                    Part::Text(text) | Part::Reasoning(text) if !text.trim().is_empty() => {
+                        if std::mem::take(&mut calling) {
+                            rationale.clear();
+                        }
+                        rationale.push(text);
+                    }
+                    Part::ToolCall(tool) => {
+                        (calling, asked) = (true, true);
+                        ordinal += 1;
+                        let key = Key::new(tool.id.as_deref(), &tool.name);
+                        let repeated = seen.iter().filter(|other| **other == key).count();
+                        let span = self.tool_id(id, ordinal);
+                        let mut attributes = tool_attributes(tool, &llm.tools, &rationale);
+                        attributes.plain(names::LINK_RULE, key.rule());
+                        seen.push(key);
+                        let resource = self.resource(call.process);
+                        let asked =
+                            Asked { span, parent, conversation, attributes, resource, ordinal: repeated };
+                        self.totals.tool_calls += 1;
+                        if let Some(open) = self.tools.ask(call, llm, tool, asked) {
+                            self.hits.tools += 1;
+                            self.unanswered(open);
+                        }
+                    }
+                    Part::ServerTool { id: tool, name, item } if !messages::is_server_result(item) => {
+                        calling = true;
+                        ordinal += 1;
+                        let result = server_result(&message.parts, tool.as_deref());
+                        let span = self.tool_id(id, ordinal);
+                        self.server_tool(call, (id, span), tool.as_deref(), name, (item, result), &rationale);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if asked {
+            self.attach_earlier(call.first_byte.unwrap_or(call.end));
+        }
+    }
+
+    fn tie_plain(&mut self, call: &Call) {
+        self.totals.http_calls += 1;
+        let (mut parent, mut rule) = self.caller(call.process);
+        let whole = format!("{}{}", http::origin(&call.http), call.http.path);
+        let mut urls = vec![whole.trim_end_matches('/').to_owned()];
+        urls.extend(call.http.query.as_ref().map(|query| format!("{whole}?{query}")));
+        if let Some(tool) = self.tools.holding(&urls, call.start, call.process) {
+            (parent, rule) = (tool, "url_in_arguments");
+        }
+        let mut set = Attributes::default();
+        http::plain(call, &mut set);
+        http::exchange(call, &mut set);
+        set.plain(names::LINK_RULE, rule);
+        let name = if call.http.method.is_empty() { "HTTP".to_owned() } else { call.http.method.clone() };
+        let resource = self.resource(call.process);
+        let draft = self.draft(self.call_id(call), parent, name, call.start..call.end, set, &resource);
+        self.emit(draft.kind(SpanKind::Client).failed(outcome::of_call(call)));
+    }
+
+    fn tie_unread(&mut self, unread: &Unread) {
+        self.heard(unread.closed);
+        self.totals.unread += 1;
+        let flow = &unread.flow;
+        let (parent, rule) = self.caller(flow.process);
+        let mut set = Attributes::default();
+        let failure: Option<Failure> = http::unread(unread, &mut set);
+        set.plain(names::LINK_RULE, rule);
+        let id = self.id(&[b"unread", &flow.id.0.to_le_bytes(), &flow.opened.0.to_le_bytes()]);
+        let resource = self.resource(flow.process);
+        let name = format!("unread {}", http::host(flow));
+        let draft = self.draft(id, parent, name, flow.opened..unread.closed, set, &resource);
+        self.emit(draft.kind(SpanKind::Client).failed(failure));
+    }
+
+    pub(super) fn resource(&mut self, process: Option<ProcessKey>) -> Arc<crate::telemetry::Resource> {
+        let known = process.filter(|key| !self.processes.is_root(*key) && self.processes.get(*key).is_some());
+        if let Some(key) = known {
+            let image = self.processes.get(key).and_then(|process| process.images.back());
+            let make = || super::resource::of(&self.identity, Some(key), image);
+            return Arc::clone(self.resources.entry(key).or_insert_with(make));
+        }
+        let root = self.identity.root;
+        let image = root.and_then(|key| self.processes.get(key)).and_then(|process| process.images.back());
+        let make = || super::resource::of(&self.identity, root, image);
+        Arc::clone(self.base.get_or_insert_with(make))
+    }
+}
+
+fn tool_attributes(tool: &ToolCall, offered: &[ToolDefinition], rationale: &[&str]) -> Attributes {
+    let mut set = Attributes::default();
+    set.plain(names::OPERATION_NAME, "execute_tool");
+    set.plain(names::TOOL_NAME, tool.name.as_str());
+    set.plain(names::TOOL_TYPE, "function");
+    set.maybe(names::TOOL_CALL_ID, tool.id.as_deref());
+    let definition = offered.iter().find(|definition| definition.name == tool.name);
+    if let Some(description) = definition.and_then(|definition| definition.description.as_deref()) {
+        set.text(names::TOOL_DESCRIPTION, description, Class::Metadata);
+    }
+    set.json(names::TOOL_ARGUMENTS, tool.arguments.clone(), Class::Content);
+    if !rationale.is_empty() {
+        set.text(names::DECISION_RATIONALE, &rationale.join("\n"), Class::Content);
+    }
+    set.plain(names::TOOL_TIMES, "bounds");
+    set
+}
+
+fn server_result<'a>(parts: &'a [Part], call: Option<&str>) -> Option<&'a serde_json::Value> {
+    let call = call?;
+    parts.iter().find_map(|part| match part {
+        Part::ServerTool { id: Some(id), item, .. } if id == call && messages::is_server_result(item) => {
+            Some(item)
+        }
+        _ => None,
+    })
+}
