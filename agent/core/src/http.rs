@@ -1,12 +1,42 @@
 //! HTTP found out passively: bytes of both directions in, events of exchanges out.
 //!
 //! Invariants: never blocks, never answers, never alters; a stream that stops making sense is marked with a
-//! fault and resynchronised where the protocol allows it; memory is bounded by [`crate::limits`].
+//! fault and resynchronised where the protocol allows it; memory is bounded by [`crate::limits`]. Every
+//! [`Event::Request`] is followed by exactly one [`Event::End`] of the same id, and nothing of that id comes
+//! after it.
+//!
+//! # Order
+//!
+//! The directions may be interleaved in any way that respects causality. Bytes that cannot be understood
+//! before the other direction has said more (an answer ahead of its request, what follows a request to
+//! upgrade) are held, at most [`limits::HELD_BYTES`](crate::limits::HELD_BYTES).
+//!
+//! # Gaps
+//!
+//! A jump of the offset is bytes that were lost to the observer, not to the peers.
+//! - Inside a body of which at least as much remains (content-length, one chunk, until-close, the payload of
+//!   one DATA or WebSocket frame) the framing is still known: a fault `gap` is given, the bytes count as
+//!   travelled, and their data misses.
+//! - Elsewhere in HTTP/1 the exchanges concerned end as `Partial`, and the direction is skipped until a slice
+//!   begins with a request line or status line.
+//! - Elsewhere in HTTP/2 the frame boundaries and the compression state are gone: all open exchanges end as
+//!   `Partial` and the connection is silent from then on. The same goes for one direction of a WebSocket.
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use crate::call::{Completion, Fault};
 use crate::flow::{Close, Direction, Slice, Time};
+use crate::limits;
+
+mod chunk;
+mod exchange;
+mod h1;
+mod sniff;
+
+use exchange::{Exchanges, Piece};
+use sniff::Spoken;
 
 /// Identifies an exchange on its connection: a number from zero, in the order of the requests.
 pub type ExchangeId = u64;
@@ -40,18 +70,20 @@ pub struct ResponseHead {
 
 /// What was seen. `Data` bytes have their transfer coding removed and their content coding kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields have the same meaning in every variant: id, time of the bytes")]
 pub enum Event {
     /// A request began; `first_byte` is when its first byte passed.
     Request { id: ExchangeId, head: Box<RequestHead>, first_byte: Time, time: Time },
     /// Part of its body.
     RequestData { id: ExchangeId, bytes: Bytes, time: Time },
-    /// Its end.
+    /// Its end. Does not come for a request that was cut.
     RequestEnd { id: ExchangeId, time: Time },
     /// The final response began (informational ones are skipped, 101 is final).
     Response { id: ExchangeId, head: Box<ResponseHead>, first_byte: Time, time: Time },
     /// Part of its body.
     ResponseData { id: ExchangeId, bytes: Bytes, time: Time },
-    /// Nothing more comes for this exchange. `wire_*` count body bytes as they travelled.
+    /// Nothing more comes for this exchange. `wire_*` count body bytes as they travelled: content coding
+    /// kept, framing not counted.
     End { id: ExchangeId, completion: Completion, wire_request: u64, wire_response: u64, time: Time },
     /// A whole WebSocket message after an upgrade, inflated where permessage-deflate was negotiated.
     Message { id: ExchangeId, direction: Direction, text: bool, bytes: Bytes, time: Time },
@@ -61,7 +93,46 @@ pub enum Event {
 
 /// One observed connection, both directions.
 #[derive(Debug, Default)]
-pub struct Connection {}
+pub struct Connection {
+    protocol: Protocol,
+    exchanges: Exchanges,
+    offsets: [u64; 2],
+    ended: [Option<Time>; 2],
+    first_end: Option<Direction>,
+}
+
+#[derive(Debug)]
+enum Protocol {
+    /// Nothing is known yet: what passed, and the first bytes of the client.
+    Unknown {
+        held: Vec<Piece>,
+        size: usize,
+        start: Vec<u8>,
+    },
+    Http1(Box<h1::Session>),
+    /// Not read (further).
+    Silent,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Protocol::Unknown { held: Vec::new(), size: 0, start: Vec::new() }
+    }
+}
+
+/// What comes after a session has found that its protocol ends here.
+#[derive(Debug)]
+enum Next {
+    /// Bytes that nobody reads.
+    Silence,
+}
+
+/// The session that follows, and the bytes that are already its.
+#[derive(Debug)]
+struct Switch {
+    next: Next,
+    rest: Vec<Piece>,
+}
 
 impl Connection {
     /// A connection of which nothing was seen yet.
@@ -71,16 +142,128 @@ impl Connection {
 
     /// Takes bytes in the order in which they passed (each direction in order of offset; a jump is a gap).
     pub fn push(&mut self, slice: Slice, out: &mut Vec<Event>) {
-        let _unused = (slice, out);
+        let Slice { direction, offset, mut bytes, time } = slice;
+        let expected = &mut self.offsets[direction as usize];
+        let gap = offset.saturating_sub(*expected);
+        // Bytes that were already seen are not read twice.
+        let seen = usize::try_from(expected.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let bytes = bytes.split_off(seen.min(bytes.len()));
+        *expected = expected.saturating_add(gap).saturating_add(bytes.len() as u64);
+        if gap > 0 || !bytes.is_empty() {
+            self.deliver(Piece { direction, gap, bytes, time });
+        }
+        out.append(&mut self.exchanges.events);
     }
 
     /// One direction ended (half-close).
     pub fn end(&mut self, direction: Direction, time: Time, out: &mut Vec<Event>) {
-        let _unused = (direction, time, out);
+        let ended = &mut self.ended[direction as usize];
+        if ended.is_none() {
+            *ended = Some(time);
+            self.first_end.get_or_insert(direction);
+            self.end_session(direction, time);
+        }
+        out.append(&mut self.exchanges.events);
     }
 
     /// The connection ended: every open exchange gets its `End`.
     pub fn close(&mut self, close: Close, time: Time, out: &mut Vec<Event>) {
-        let _unused = (close, time, out);
+        let client_left = close == Close::ClientReset
+            || close == Close::Clean && self.first_end == Some(Direction::ToOrigin);
+        match std::mem::replace(&mut self.protocol, Protocol::Silent) {
+            Protocol::Http1(mut session) => {
+                session.close(close == Close::Clean && !client_left, time, &mut self.exchanges);
+            }
+            Protocol::Unknown { .. } | Protocol::Silent => {}
+        }
+        self.exchanges.cut_all(client_left, time);
+        out.append(&mut self.exchanges.events);
+    }
+
+    /// Hands bytes to the protocol that is spoken, through every change of protocol that they cause.
+    fn deliver(&mut self, piece: Piece) {
+        let mut queue = VecDeque::from([piece]);
+        let mut switched = false;
+        while let Some(piece) = queue.pop_front() {
+            let (next, rest) = match &mut self.protocol {
+                Protocol::Silent => return,
+                Protocol::Unknown { .. } => match self.sniff(piece) {
+                    Some(found) => found,
+                    None => continue,
+                },
+                Protocol::Http1(session) => match session.push(piece, &mut self.exchanges) {
+                    Some(switch) => (Self::follow(switch.next), switch.rest),
+                    None => continue,
+                },
+            };
+            self.protocol = next;
+            switched = true;
+            for piece in rest.into_iter().rev() {
+                queue.push_front(piece);
+            }
+        }
+        if switched {
+            self.repeat_ends();
+        }
+    }
+
+    fn follow(next: Next) -> Protocol {
+        match next {
+            Next::Silence => Protocol::Silent,
+        }
+    }
+
+    /// Looks at the first bytes until they tell the protocol.
+    fn sniff(&mut self, piece: Piece) -> Option<(Protocol, Vec<Piece>)> {
+        let Protocol::Unknown { held, size, start } = &mut self.protocol else { return None };
+        let spoken = if piece.direction == Direction::ToClient {
+            None
+        } else if piece.gap > 0 {
+            // Whatever HTTP/1 follows can still be found; anything else stays silent in that session.
+            Some(Spoken::Http1)
+        } else {
+            let room = sniff::PREFACE.len().saturating_sub(start.len()).min(piece.bytes.len());
+            start.extend_from_slice(&piece.bytes[..room]);
+            sniff::classify(start)
+        };
+        *size += piece.bytes.len();
+        held.push(piece);
+        let rest = std::mem::take(held);
+        match spoken {
+            Some(Spoken::Http1) => Some((Protocol::Http1(Box::default()), rest)),
+            Some(Spoken::Http2) => Some((Protocol::Silent, rest)),
+            Some(Spoken::Other) => {
+                self.exchanges.fault(None, "protocol", "the client does not speak HTTP");
+                Some((Protocol::Silent, Vec::new()))
+            }
+            None if *size > limits::HELD_BYTES || rest.len() > limits::HELD_PIECES => {
+                self.exchanges.fault(None, "limit.held", "the server sends and the client is silent");
+                Some((Protocol::Silent, Vec::new()))
+            }
+            None => {
+                *held = rest;
+                None
+            }
+        }
+    }
+
+    /// A session that began after a half-close has to hear of it too.
+    fn repeat_ends(&mut self) {
+        for direction in [Direction::ToOrigin, Direction::ToClient] {
+            if let Some(time) = self.ended[direction as usize] {
+                self.end_session(direction, time);
+            }
+        }
+    }
+
+    fn end_session(&mut self, direction: Direction, time: Time) {
+        let client_left = self.first_end == Some(Direction::ToOrigin);
+        match &mut self.protocol {
+            Protocol::Http1(session) => session.end(direction, client_left, time, &mut self.exchanges),
+            Protocol::Unknown { .. } | Protocol::Silent => {}
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,13 +7,15 @@
 //! - Bounded: every buffer, table and queue has its number in [`limits`] and a counter for when it is hit.
 //! - Split-proof: the answer does not depend on where the bytes were cut on their way.
 //!
-//! The way of the data: `flow` bytes → [`http`] events → [`decode`] one [`call::Call`] per exchange →
+//! The way of the data: `flow` bytes → [`http`] events → `decode` one [`call::Call`] per exchange →
 //! [`run`] ties calls and [`process`] facts into a tree → [`telemetry`] spans for the sinks.
 //! [`observe`] holds one connection's state along that way.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod call;
+mod decode;
+pub mod encoding;
 pub mod flow;
 pub mod http;
 pub mod limits;
@@ -22,4 +24,5 @@ pub mod observe;
 pub mod process;
 pub mod redact;
 pub mod run;
+pub mod sse;
 pub mod telemetry;

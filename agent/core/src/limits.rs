@@ -4,6 +4,12 @@
 pub const HEAD_BYTES: usize = 64 * 1024;
 /// Most headers of one message.
 pub const HEADERS: usize = 256;
+/// Most bytes of one direction that wait for the other to say what they are.
+pub const HELD_BYTES: usize = 256 * 1024;
+/// Most pieces that such bytes may be cut into.
+pub const HELD_PIECES: usize = 4096;
+/// Longest HTTP/2 header block before decompression, over all its CONTINUATION frames.
+pub const HEADER_BLOCK_BYTES: usize = 256 * 1024;
 /// Most HTTP/2 streams that one connection tracks at once.
 pub const STREAMS: usize = 1024;
 /// Largest HPACK dynamic table that a peer may ask for.
@@ -18,6 +24,8 @@ pub const REQUEST_BODY_BYTES: usize = 32 * 1024 * 1024;
 pub const RESPONSE_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// Most bytes that one compressed body may expand to before decoding stops.
 pub const DECODED_BYTES: usize = 256 * 1024 * 1024;
+/// Most content codings that are stacked on one body.
+pub const CODINGS: usize = 4;
 /// Longest single server-sent event.
 pub const EVENT_BYTES: usize = 16 * 1024 * 1024;
 /// Most text accumulated for one streamed message, reasoning or tool argument.
@@ -26,6 +34,8 @@ pub const PART_BYTES: usize = 4 * 1024 * 1024;
 pub const PARTS: usize = 16 * 1024;
 /// Deepest JSON that is read.
 pub const JSON_DEPTH: usize = 128;
+/// Most choices of one answer (`n`).
+pub const CHOICES: usize = 256;
 /// Most faults that one call keeps.
 pub const FAULTS: usize = 32;
 /// Longest single attribute value that is kept.

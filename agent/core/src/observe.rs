@@ -1,38 +1,56 @@
 //! One connection's way from bytes to calls: [`crate::http`] events, content decoding, the provider's
 //! decoder, one [`Call`] per exchange.
 
+mod exchange;
+mod reader;
+mod session;
+mod target;
+
 use crate::call::Call;
 use crate::flow::{Close, Direction, Flow, Slice, Time};
+use crate::http::{Connection, Event};
+pub use reader::Reader;
 
 /// The state of one observed connection.
 #[derive(Debug)]
 pub struct Observer {
-    flow: Flow,
+    connection: Connection,
+    reader: Reader,
+    events: Vec<Event>,
 }
 
 impl Observer {
     /// Begins to observe a connection.
     pub fn new(flow: Flow) -> Self {
-        Self { flow }
+        Self { connection: Connection::new(), reader: Reader::new(flow), events: Vec::new() }
     }
 
     /// The connection observed.
     pub fn flow(&self) -> &Flow {
-        &self.flow
+        self.reader.flow()
     }
 
     /// Takes bytes in the order in which they passed; appends the calls that they completed.
     pub fn push(&mut self, slice: Slice, out: &mut Vec<Call>) {
-        let _unused = (slice, out);
+        self.connection.push(slice, &mut self.events);
+        self.read(out);
     }
 
     /// One direction ended.
     pub fn end(&mut self, direction: Direction, time: Time, out: &mut Vec<Call>) {
-        let _unused = (direction, time, out);
+        self.connection.end(direction, time, &mut self.events);
+        self.read(out);
     }
 
     /// The connection ended; appends the calls that were still open.
     pub fn close(&mut self, close: Close, time: Time, out: &mut Vec<Call>) {
-        let _unused = (close, time, out);
+        self.connection.close(close, time, &mut self.events);
+        self.read(out);
+    }
+
+    fn read(&mut self, out: &mut Vec<Call>) {
+        for event in self.events.drain(..) {
+            self.reader.event(event, out);
+        }
     }
 }

@@ -1,0 +1,5 @@
+//! Anthropic's formats.
+
+mod blocks;
+pub(crate) mod messages;
+mod stream;

@@ -1,0 +1,119 @@
+//! Streamed Messages: blocks put together by their index.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{blocks, messages::Meta};
+use crate::call::Part;
+use crate::decode::json::{self, Get, Object, take_object, take_text};
+use crate::decode::{Ending, Event, Faults, append, openai};
+use crate::limits;
+
+/// The state of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    blocks: BTreeMap<u64, Block>,
+    stopped: bool,
+}
+
+#[derive(Debug, Default)]
+struct Block {
+    start: Object,
+    text: String,
+    json: String,
+}
+
+impl Blocks {
+    pub(super) fn event(&mut self, event: Event<'_>, meta: &mut Meta, faults: &mut Faults) {
+        let mut body = match json::parse(event.data.trim().as_bytes()) {
+            Ok(Value::Object(body)) => body,
+            Ok(_) => return faults.add("json", "an event is no object"),
+            Err(reason) => return faults.add("json", format!("an event is {reason}")),
+        };
+        let kind = body.text("type").unwrap_or(event.name).to_owned();
+        let index = body.count("index").unwrap_or(0);
+        match kind.as_str() {
+            "message_start" => {
+                if let Some(mut message) = take_object(&mut body, "message") {
+                    meta.read(&mut message);
+                }
+            }
+            "content_block_start" => {
+                if self.blocks.len() >= limits::PARTS {
+                    return faults.add("limit.parts", format!("more than {} parts", limits::PARTS));
+                }
+                let start = take_object(&mut body, "content_block").unwrap_or_default();
+                self.blocks.insert(index, Block { start, ..Block::default() });
+            }
+            "content_block_delta" => {
+                if let Some(delta) = body.object("delta") {
+                    self.delta(index, delta, faults);
+                }
+            }
+            "message_delta" => {
+                if let Some(mut delta) = take_object(&mut body, "delta") {
+                    meta.reason = take_text(&mut delta, "stop_reason").or(meta.reason.take());
+                }
+                let usage = take_object(&mut body, "usage");
+                meta.counted |= usage.as_ref().is_some_and(|usage| usage.count("output_tokens").is_some());
+                meta.merge(usage);
+            }
+            "message_stop" => self.stopped = true,
+            "error" => meta.error = openai::error(&body),
+            _ => {}
+        }
+    }
+
+    fn delta(&mut self, index: u64, delta: &Object, faults: &mut Faults) {
+        if !self.blocks.contains_key(&index) && self.blocks.len() >= limits::PARTS {
+            return faults.add("limit.parts", format!("more than {} parts", limits::PARTS));
+        }
+        let block = self.blocks.entry(index).or_default();
+        if let Some(more) = delta.text("text") {
+            append(&mut block.text, more, faults);
+            block.default_kind("text");
+        } else if let Some(more) = delta.text("thinking") {
+            append(&mut block.text, more, faults);
+            block.default_kind("thinking");
+        } else if let Some(more) = delta.text("partial_json") {
+            append(&mut block.json, more, faults);
+            block.default_kind("tool_use");
+        }
+    }
+
+    pub(super) fn ending(&self) -> Ending {
+        if self.stopped { Ending::Whole } else { Ending::Cut }
+    }
+
+    pub(super) fn finish(self) -> Vec<Part> {
+        self.blocks.into_values().filter_map(Block::finish).collect()
+    }
+}
+
+impl Block {
+    /// A delta whose start was lost still tells what it is part of.
+    fn default_kind(&mut self, kind: &str) {
+        if !self.start.contains_key("type") {
+            self.start.insert("type".to_owned(), Value::String(kind.to_owned()));
+        }
+    }
+
+    fn finish(mut self) -> Option<Part> {
+        let key = match self.start.text("type") {
+            Some("text") => Some("text"),
+            Some("thinking") => Some("thinking"),
+            _ => None,
+        };
+        if let Some(key) = key {
+            let mut text = take_text(&mut self.start, key).unwrap_or_default();
+            text.push_str(&self.text);
+            self.start.insert(key.to_owned(), Value::String(text));
+        }
+        if !self.json.is_empty() {
+            // Nothing written means that the start's own input, `{}`, stands.
+            self.start.insert("input".to_owned(), json::arguments(Value::String(self.json)));
+        }
+        blocks::one(self.start)
+    }
+}

@@ -1,0 +1,13 @@
+//! Finish reasons in the words of the conventions.
+
+/// Maps a provider's reason; what is not known stays as it is.
+pub(crate) fn word(raw: &str) -> &str {
+    match raw {
+        "end_turn" | "stop_sequence" | "eos" | "completed" | "complete" => "stop",
+        "max_tokens" | "max_output_tokens" | "model_length" | "model_context_window_exceeded" => "length",
+        "tool_calls" | "function_call" | "tool_use" => "tool_call",
+        "refusal" => "content_filter",
+        "failed" | "cancelled" => "error",
+        other => other,
+    }
+}

@@ -1,0 +1,243 @@
+//! Chat Completions: `POST …/chat/completions`, whole answers. Streamed ones are in [`super::stream`].
+
+use serde_json::Value;
+
+use super::stream::Chunks;
+use super::{content, error, first, usage};
+use crate::call::{Llm, Message, Part, ToolCall, ToolResult, Usage};
+use crate::decode::json::{self, Get, Object, take_items, take_object, take_text};
+use crate::decode::{Answer, Claim, Ending, Event, Faults, Format, Target, finish, identity, segments, tail};
+use crate::limits;
+
+/// The format.
+#[derive(Debug)]
+pub(crate) struct Chat;
+
+impl Format for Chat {
+    fn api(&self) -> &'static str {
+        "openai.chat"
+    }
+
+    fn provider(&self) -> &'static str {
+        "openai"
+    }
+
+    fn claim(&self, target: &Target<'_>) -> Claim {
+        if target.method != "POST" {
+            Claim::No
+        } else if tail(target.path, &["chat", "completions"]) {
+            Claim::Yes
+        } else if tail(target.path, &["v1", "chat"]) {
+            Claim::Perhaps
+        } else {
+            Claim::No
+        }
+    }
+
+    fn fits(&self, body: &Object) -> bool {
+        body.member("messages").is_some_and(Value::is_array)
+    }
+
+    fn request(&self, target: &Target<'_>, mut body: Object, llm: &mut Llm) {
+        identity::from_body(&body, llm);
+        super::request(&mut body, llm);
+        if llm.request_model.is_none() {
+            llm.request_model = deployment(target.path);
+        }
+        super::tools(legacy(take_items(&mut body, "functions")), &mut llm.tools);
+        for entry in take_items(&mut body, "messages").into_iter().take(limits::PARTS) {
+            if let Value::Object(entry) = entry {
+                llm.input.push(message(entry));
+            }
+        }
+    }
+
+    fn answer(&self) -> Box<dyn Answer> {
+        Box::new(Reply::default())
+    }
+}
+
+/// The deployment that Azure has in the path instead of a model in the body.
+fn deployment(path: &str) -> Option<String> {
+    let mut later = None;
+    for segment in segments(path) {
+        if segment == "deployments" {
+            return later.map(str::to_owned);
+        }
+        later = Some(segment);
+    }
+    None
+}
+
+/// Legacy `functions` carry no type.
+fn legacy(functions: Vec<Value>) -> Vec<Value> {
+    functions
+        .into_iter()
+        .map(|function| serde_json::json!({"type": "function", "function": function}))
+        .collect()
+}
+
+/// One message, of a request or an answer.
+fn message(mut entry: Object) -> Message {
+    let role = take_text(&mut entry, "role").unwrap_or_default();
+    let mut parts = Vec::new();
+    if role == "tool" || role == "function" {
+        let id = take_text(&mut entry, "tool_call_id").filter(|id| !id.is_empty());
+        let response = json::result(flat(entry.get_mut("content").map(Value::take).unwrap_or_default()));
+        parts.push(Part::ToolResult(ToolResult {
+            id,
+            name: take_text(&mut entry, "name"),
+            response,
+            is_error: false,
+        }));
+        return Message { role: "tool".to_owned(), parts, finish_reason: None };
+    }
+    if let Some(text) = ["reasoning_content", "reasoning"].iter().find_map(|key| take_text(&mut entry, key))
+        && !text.is_empty()
+    {
+        parts.push(Part::Reasoning(text));
+    }
+    if let Some(value) = entry.get_mut("content") {
+        content::read(value.take(), &mut parts);
+    }
+    if let Some(text) = take_text(&mut entry, "refusal").filter(|text| !text.is_empty()) {
+        parts.push(Part::Text(text));
+    }
+    if let Some(audio) = entry.object("audio").filter(|audio| audio.filled("id").is_some()) {
+        parts.push(crate::decode::media::inline("audio", None, audio.text("data").map_or(0, str::len)));
+    }
+    for call in take_items(&mut entry, "tool_calls").into_iter().take(limits::PARTS) {
+        if let Value::Object(call) = call {
+            parts.push(Part::ToolCall(tool_call(call)));
+        }
+    }
+    if let Some(mut call) = take_object(&mut entry, "function_call")
+        && call.filled("name").is_some()
+    {
+        parts.push(Part::ToolCall(ToolCall {
+            id: None,
+            name: take_text(&mut call, "name").unwrap_or_default(),
+            arguments: json::arguments(call.get_mut("arguments").map(Value::take).unwrap_or_default()),
+            kind: "function",
+        }));
+    }
+    Message { role, parts, finish_reason: None }
+}
+
+/// A list of text parts is one text.
+fn flat(content: Value) -> Value {
+    match content {
+        Value::Array(list) if list.iter().all(|part| part.text("type") == Some("text")) => {
+            Value::String(list.iter().filter_map(|part| part.text("text")).collect())
+        }
+        other => other,
+    }
+}
+
+fn tool_call(mut call: Object) -> ToolCall {
+    let id = take_text(&mut call, "id").filter(|id| !id.is_empty());
+    // Some servers fill in an empty `custom` beside every function.
+    if let Some(mut custom) =
+        take_object(&mut call, "custom").filter(|custom| custom.filled("name").is_some())
+    {
+        return ToolCall {
+            id,
+            name: take_text(&mut custom, "name").unwrap_or_default(),
+            arguments: custom.get_mut("input").map(Value::take).unwrap_or_default(),
+            kind: "custom",
+        };
+    }
+    let mut function = take_object(&mut call, "function").unwrap_or_default();
+    ToolCall {
+        id,
+        name: take_text(&mut function, "name").unwrap_or_default(),
+        arguments: json::arguments(function.get_mut("arguments").map(Value::take).unwrap_or_default()),
+        kind: "function",
+    }
+}
+
+/// What every chunk and the whole body say of the answer.
+#[derive(Debug, Default)]
+pub(super) struct Meta {
+    id: Option<String>,
+    model: Option<String>,
+    tier: Option<String>,
+    fingerprint: Option<String>,
+    pub(super) usage: Option<Usage>,
+    pub(super) error: Option<crate::call::ProviderError>,
+}
+
+impl Meta {
+    /// Reads one body or chunk. Azure's first chunk has empty ids, so the first that is filled counts.
+    pub(super) fn read(&mut self, body: &Object) {
+        first(&mut self.id, body.text("id"));
+        first(&mut self.model, body.text("model"));
+        first(&mut self.tier, body.text("service_tier"));
+        first(&mut self.fingerprint, body.text("system_fingerprint"));
+        let counts =
+            body.object("usage").or_else(|| body.object("x_groq").and_then(|groq| groq.object("usage")));
+        if let Some(counts) = counts {
+            self.usage = Some(usage::read(counts));
+        }
+        // `detail` is an error only where nothing else is an answer.
+        if body.contains_key("error") || !body.contains_key("choices") {
+            self.error = error(body).or(self.error.take());
+        }
+    }
+}
+
+/// An answer being read.
+#[derive(Debug, Default)]
+struct Reply {
+    meta: Meta,
+    chunks: Chunks,
+    output: Vec<Message>,
+    reasons: Vec<String>,
+    read: bool,
+}
+
+impl Answer for Reply {
+    fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
+        self.chunks.event(event, &mut self.meta, faults);
+    }
+
+    fn body(&mut self, body: Value, faults: &mut Faults) {
+        // Some servers wrap their error object in a list.
+        let body = match body {
+            Value::Array(mut list) if list.len() == 1 => list.swap_remove(0),
+            other => other,
+        };
+        let Value::Object(mut body) = body else {
+            faults.add("json", "the answer is no object");
+            return;
+        };
+        self.read = true;
+        self.meta.read(&body);
+        for choice in take_items(&mut body, "choices").into_iter().take(limits::CHOICES) {
+            let Value::Object(mut choice) = choice else { continue };
+            let reason = take_text(&mut choice, "finish_reason");
+            if let Some(mut message) = take_object(&mut choice, "message").map(message) {
+                message.finish_reason =
+                    reason.as_deref().filter(|raw| !raw.is_empty()).map(|raw| finish::word(raw).to_owned());
+                if message.role.is_empty() {
+                    "assistant".clone_into(&mut message.role);
+                }
+                self.output.push(message);
+            }
+            self.reasons.extend(reason);
+        }
+    }
+
+    fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
+        let Reply { meta, chunks, output, reasons, read } = *self;
+        let ending = if read { Ending::Open } else { chunks.ending(meta.error.is_some()) };
+        (llm.output, llm.finish_reasons) = if read { (output, reasons) } else { chunks.finish() };
+        llm.response_id = meta.id;
+        llm.response_model = meta.model;
+        llm.service_tier = meta.tier;
+        llm.system_fingerprint = meta.fingerprint;
+        llm.usage = meta.usage.unwrap_or_default();
+        llm.error = meta.error;
+        ending
+    }
+}

@@ -1,0 +1,364 @@
+//! Responses: `POST …/responses`, whole and streamed, and its retrieval by `GET …/responses/{id}`.
+//!
+//! A stream's terminal event carries the whole response, so the stream is read cheaply: of the many deltas
+//! only the text is kept, for the case that the stream is cut.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{error, items, usage};
+use crate::call::{Conversation, Llm, Message, Part, ProviderError};
+use crate::decode::json::{self, Get, Object, take_items, take_object, take_text};
+use crate::decode::{
+    Answer, Claim, Ending, Event, Faults, Format, Target, append, finish, identity, segments, tail,
+};
+use crate::limits;
+
+/// The format.
+#[derive(Debug)]
+pub(crate) struct Responses;
+
+/// Asking for the result of a response that was begun elsewhere.
+#[derive(Debug)]
+pub(crate) struct Retrieve;
+
+impl Format for Responses {
+    fn api(&self) -> &'static str {
+        "openai.responses"
+    }
+
+    fn provider(&self) -> &'static str {
+        "openai"
+    }
+
+    fn claim(&self, target: &Target<'_>) -> Claim {
+        // Compacting a conversation is a run of the model as well, with the same body.
+        let known = tail(target.path, &["responses"]) || tail(target.path, &["responses", "compact"]);
+        if target.method != "POST" || !known {
+            Claim::No
+        } else if tail(target.path, &["v1", "responses"]) || tail(target.path, &["codex", "responses"]) {
+            Claim::Yes
+        } else {
+            Claim::Perhaps
+        }
+    }
+
+    fn fits(&self, body: &Object) -> bool {
+        // A stored prompt needs neither model nor input; every other word of this path does.
+        let input = body.member("input").is_some_and(|input| input.is_string() || input.is_array());
+        input && (body.text("model").is_some() || body.contains_key("previous_response_id"))
+            || body.object("prompt").is_some_and(|prompt| prompt.text("id").is_some())
+            || body.text("model").is_some()
+                && ["previous_response_id", "conversation", "instructions"]
+                    .iter()
+                    .any(|key| body.contains_key(*key))
+    }
+
+    fn request(&self, _target: &Target<'_>, body: Object, llm: &mut Llm) {
+        request(body, llm);
+    }
+
+    fn answer(&self) -> Box<dyn Answer> {
+        Box::new(Reply::default())
+    }
+}
+
+impl Format for Retrieve {
+    fn api(&self) -> &'static str {
+        "openai.responses"
+    }
+
+    fn provider(&self) -> &'static str {
+        "openai"
+    }
+
+    fn operation(&self) -> &'static str {
+        "fetch_response"
+    }
+
+    fn claim(&self, target: &Target<'_>) -> Claim {
+        let mut segments = segments(target.path);
+        let id = segments.next().is_some_and(|id| id.starts_with("resp_"));
+        if target.method == "GET" && id && segments.next() == Some("responses") {
+            Claim::Yes
+        } else {
+            Claim::No
+        }
+    }
+
+    fn fits(&self, _body: &Object) -> bool {
+        true
+    }
+
+    fn request(&self, _target: &Target<'_>, _body: Object, _llm: &mut Llm) {}
+
+    fn answer(&self) -> Box<dyn Answer> {
+        Box::new(Reply { retrieved: true, ..Reply::default() })
+    }
+}
+
+/// Reads a request, of either transport. Input stays as it was sent: after `previous_response_id` it holds
+/// only what is new.
+pub(super) fn request(mut body: Object, llm: &mut Llm) {
+    identity::from_body(&body, llm);
+    super::request(&mut body, llm);
+    llm.previous_response_id = take_text(&mut body, "previous_response_id").filter(|id| !id.is_empty());
+    if let Some(text) = take_text(&mut body, "instructions").filter(|text| !text.is_empty()) {
+        llm.system.push(Part::Text(text));
+    }
+    match body.get_mut("input").map(Value::take) {
+        Some(Value::String(text)) => {
+            llm.input.push(Message {
+                role: "user".to_owned(),
+                parts: vec![Part::Text(text)],
+                finish_reason: None,
+            });
+        }
+        Some(Value::Array(list)) => {
+            for mut item in list {
+                if item.text("type") == Some("additional_tools")
+                    && let Some(item) = item.as_object_mut()
+                {
+                    super::tools(take_items(item, "tools"), &mut llm.tools);
+                    continue;
+                }
+                items::read(item, &mut llm.input);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// An answer being read, of either transport.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    response: Option<Object>,
+    /// Items that came whole, by their place.
+    done: BTreeMap<u64, Value>,
+    /// Items that are still being written.
+    open: BTreeMap<u64, Draft>,
+    error: Option<ProviderError>,
+    terminal: bool,
+    body: bool,
+    retrieved: bool,
+}
+
+/// An item as its deltas left it.
+#[derive(Debug, Default)]
+struct Draft {
+    item: Object,
+    text: String,
+    reasoning: String,
+}
+
+/// The few fields that tell what an event is.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    output_index: Option<u64>,
+    #[serde(borrow, default)]
+    delta: Option<Cow<'a, str>>,
+}
+
+impl Reply {
+    /// Reads one event; true where it ended the response.
+    pub(super) fn read(&mut self, data: &str, faults: &mut Faults) -> bool {
+        let data = data.trim();
+        if data.is_empty() || data == "[DONE]" {
+            return false;
+        }
+        // Deltas of other kinds may hold objects; these fail here and are told by their whole value.
+        if let Ok(head) = serde_json::from_str::<Head<'_>>(data)
+            && let Some(delta) = &head.delta
+        {
+            self.delta(&head, delta, faults);
+            return false;
+        }
+        match json::parse(data.as_bytes()) {
+            Ok(Value::Object(event)) => self.whole(event, faults),
+            Ok(_) => faults.add("json", "an event is no object"),
+            Err(reason) => faults.add("json", format!("an event is {reason}")),
+        }
+        self.terminal
+    }
+
+    fn delta(&mut self, head: &Head<'_>, delta: &str, faults: &mut Faults) {
+        let index = head.output_index.unwrap_or(0);
+        if self.done.contains_key(&index) || self.open.len() >= limits::PARTS {
+            return;
+        }
+        match head.kind.as_ref() {
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+                append(&mut self.open.entry(index).or_default().reasoning, delta, faults);
+            }
+            "response.output_text.delta"
+            | "response.refusal.delta"
+            | "response.function_call_arguments.delta"
+            | "response.custom_tool_call_input.delta" => {
+                append(&mut self.open.entry(index).or_default().text, delta, faults);
+            }
+            _ => {}
+        }
+    }
+
+    fn whole(&mut self, mut event: Object, faults: &mut Faults) {
+        let index = event.count("output_index");
+        let kind = take_text(&mut event, "type").unwrap_or_default();
+        match kind.as_str() {
+            "response.output_item.added" => {
+                if let Some(item) = take_object(&mut event, "item")
+                    && self.open.len() < limits::PARTS
+                {
+                    self.open.entry(index.unwrap_or(0)).or_default().item = item;
+                }
+            }
+            "response.output_item.done" => {
+                // Without a place, items come one after another.
+                let at =
+                    index.unwrap_or(self.done.last_key_value().map_or(0, |(last, _)| last.saturating_add(1)));
+                self.open.remove(&at);
+                if let Some(item) = event.get_mut("item").map(Value::take).filter(Value::is_object)
+                    && self.done.len() < limits::PARTS
+                {
+                    self.done.insert(at, item);
+                }
+            }
+            "response.completed"
+            | "response.incomplete"
+            | "response.failed"
+            | "response.cancelled"
+            | "response.done" => {
+                self.terminal = true;
+                self.response = take_object(&mut event, "response").or(self.response.take());
+            }
+            "response.created" | "response.in_progress" | "response.queued" => {
+                self.response = take_object(&mut event, "response").or(self.response.take());
+            }
+            "error" => {
+                // Flat as in HTTP streams, or nested as on the WebSocket.
+                event.insert("type".to_owned(), Value::String("error".to_owned()));
+                self.error = error(&event);
+            }
+            "" if event.contains_key("error") => self.error = error(&event),
+            "" => faults.add("sse", "an event has no type"),
+            _ => {}
+        }
+    }
+
+    /// Whether an error ended the response.
+    pub(super) fn failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Writes what is known.
+    pub(super) fn write(self, llm: &mut Llm) -> Ending {
+        let Reply { response, done, open, error: reported, terminal, body, retrieved } = self;
+        let mut response = response.unwrap_or_default();
+        llm.response_id = take_text(&mut response, "id").filter(|id| !id.is_empty());
+        llm.response_model = take_text(&mut response, "model").filter(|model| !model.is_empty());
+        llm.service_tier = take_text(&mut response, "service_tier");
+        llm.usage = response.object("usage").map(usage::read).unwrap_or_default();
+        if llm.conversation.as_ref().is_none_or(|known| known.source == identity::CACHE_KEY)
+            && let Some(id) =
+                response.object("conversation").and_then(|conversation| conversation.filled("id"))
+        {
+            llm.conversation = Some(Conversation { id: id.to_owned(), source: "body:conversation" });
+        }
+        if retrieved {
+            llm.previous_response_id = take_text(&mut response, "previous_response_id");
+        }
+        let reason = response
+            .object("incomplete_details")
+            .and_then(|details| details.filled("reason"))
+            .or_else(|| response.filled("status"))
+            .map(str::to_owned);
+        llm.error = reported.or_else(|| error(&response));
+        let mut list = take_items(&mut response, "output");
+        if list.is_empty() {
+            // Some servers leave the terminal event's output empty; a cut stream has no terminal event.
+            let mut by_place: BTreeMap<u64, Value> =
+                open.into_iter().map(|(at, draft)| (at, draft.finish())).collect();
+            by_place.extend(done);
+            list.extend(by_place.into_values());
+        }
+        for item in list {
+            items::read(item, &mut llm.output);
+        }
+        // A response of the server may hold the output of its own tools in between: still one answer.
+        let mut rest = std::mem::take(&mut llm.output).into_iter();
+        if let Some(mut answer) = rest.next() {
+            "assistant".clone_into(&mut answer.role);
+            answer.parts.extend(rest.flat_map(|message| message.parts));
+            llm.output.push(answer);
+        }
+        let finished = terminal || body;
+        if finished {
+            let calls = llm.tool_calls().next().is_some();
+            if let (Some(answer), Some(raw)) = (llm.output.first_mut(), &reason) {
+                let word = if calls && raw == "completed" { "tool_call" } else { finish::word(raw) };
+                answer.finish_reason = Some(word.to_owned());
+            }
+            llm.finish_reasons.extend(reason);
+        }
+        match (body, terminal) {
+            (true, _) => Ending::Open,
+            (_, true) => Ending::Whole,
+            _ => Ending::Cut,
+        }
+    }
+}
+
+impl Draft {
+    /// The item as far as it was written.
+    fn finish(mut self) -> Value {
+        let kind = self.item.text("type").unwrap_or_default().to_owned();
+        match kind.as_str() {
+            "function_call" => drop(self.item.insert("arguments".to_owned(), Value::String(self.text))),
+            "custom_tool_call" => drop(self.item.insert("input".to_owned(), Value::String(self.text))),
+            "reasoning" => {
+                let summary = serde_json::json!([{"type": "summary_text", "text": self.reasoning}]);
+                self.item.insert("summary".to_owned(), summary);
+            }
+            "message" | "" => {
+                if kind.is_empty() && self.text.is_empty() {
+                    let summary = serde_json::json!([{"type": "summary_text", "text": self.reasoning}]);
+                    return serde_json::json!({"type": "reasoning", "summary": summary});
+                }
+                let content = serde_json::json!([{"type": "output_text", "text": self.text}]);
+                self.item.insert("content".to_owned(), content);
+            }
+            _ => {}
+        }
+        Value::Object(self.item)
+    }
+}
+
+impl Answer for Reply {
+    fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
+        self.read(event.data, faults);
+    }
+
+    fn body(&mut self, body: Value, faults: &mut Faults) {
+        match body {
+            Value::Object(body) => {
+                self.body = true;
+                self.response = Some(body);
+            }
+            _ => faults.add("json", "the answer is no object"),
+        }
+    }
+
+    fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
+        let retrieved = self.retrieved;
+        let ending = self.write(llm);
+        // A poll before the end tells nothing that the last one will not tell again.
+        llm.auxiliary |= retrieved
+            && !matches!(llm.finish_reasons.first().map(String::as_str), Some(reason) if reason != "queued" && reason != "in_progress");
+        ending
+    }
+}

@@ -1,0 +1,228 @@
+//! One exchange: its request's body kept while it may be an inference call, its answer read as it comes.
+
+use super::session::Session;
+use super::target;
+use crate::call::{Call, Completion, Fault, Kind, Llm};
+use crate::decode::{self, Answer, Ending, Faults, Format, Intake, Target, identity, json, socket};
+use crate::encoding;
+use crate::flow::{Flow, Time};
+use crate::http::{Headers, RequestHead, ResponseHead};
+use crate::limits;
+
+/// One exchange under way.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    call: Call,
+    headers: Headers,
+    /// The path as sent. The call's own has what looks like a secret replaced.
+    path: String,
+    candidates: Vec<&'static dyn Format>,
+    body: Body,
+    /// The format and what its request said, once the request was read.
+    llm: Option<(&'static dyn Format, Box<Llm>)>,
+    settled: bool,
+    answer: Option<(&'static dyn Format, Box<dyn Answer>, Intake)>,
+    session: Option<Session>,
+    faults: Faults,
+    ended: bool,
+}
+
+/// A request's body, kept for its decoder.
+#[derive(Debug)]
+enum Body {
+    /// Nobody will read it.
+    Ignored,
+    /// Decoded so far.
+    Kept { decoder: Box<encoding::Decoder>, bytes: Vec<u8> },
+    /// Too long, or its coding is broken.
+    Lost,
+}
+
+impl Exchange {
+    pub(super) fn new(flow: &Flow, index: u64, head: &RequestHead, first_byte: Time) -> Self {
+        let http = target::http(flow, head);
+        let (_, _, rest) = target::split(&head.target);
+        let path = rest.split('?').next().unwrap_or_default().to_owned();
+        let place = Target { method: &head.method, path: &path, headers: &head.headers };
+        let candidates = decode::candidates(&place);
+        let relevant = !candidates.is_empty() || socket::claims(&path);
+        let body = if candidates.is_empty() {
+            Body::Ignored
+        } else {
+            let coding = target::field(&head.headers, "content-encoding");
+            Body::Kept { decoder: Box::new(encoding::Decoder::new(coding)), bytes: Vec::new() }
+        };
+        Self {
+            call: Call {
+                flow: flow.id,
+                index,
+                process: flow.process,
+                start: first_byte,
+                request_end: first_byte,
+                first_byte: None,
+                first_chunk: None,
+                end: first_byte,
+                http,
+                kind: Kind::Plain,
+                completion: Completion::Unanswered,
+                faults: Vec::new(),
+            },
+            headers: if relevant { head.headers.clone() } else { Headers::new() },
+            path,
+            candidates,
+            body,
+            llm: None,
+            settled: false,
+            answer: None,
+            session: None,
+            faults: Faults::default(),
+            ended: false,
+        }
+    }
+
+    pub(super) fn fault(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    pub(super) fn session(&mut self) -> Option<&mut Session> {
+        self.session.as_mut()
+    }
+
+    pub(super) fn request_data(&mut self, data: &[u8]) {
+        let Body::Kept { decoder, bytes } = &mut self.body else { return };
+        if let Err(error) = decoder.push(data, bytes) {
+            self.faults.add(error.kind(), format!("request: {error}"));
+            self.body = Body::Lost;
+        } else if bytes.len() > limits::REQUEST_BODY_BYTES {
+            self.faults
+                .add("limit.request_body", format!("longer than {} bytes", limits::REQUEST_BODY_BYTES));
+            self.body = Body::Lost;
+        }
+    }
+
+    pub(super) fn request_end(&mut self, time: Time) {
+        self.call.request_end = time;
+        self.ended = true;
+        self.settle();
+    }
+
+    pub(super) fn response(&mut self, head: &ResponseHead, first_byte: Time) {
+        self.call.first_byte = Some(first_byte);
+        self.call.http.status = Some(head.status);
+        let get = |name: &str| target::field(&head.headers, name);
+        self.call.http.content_type = get("content-type").map(str::to_owned);
+        self.call.http.request_id = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"]
+            .iter()
+            .find_map(|name| get(name))
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned);
+        if head.status == 101 {
+            self.call.http.version = "websocket";
+            if socket::claims(&self.path) {
+                self.session = Some(Session::new(self.call.clone(), &self.headers));
+            }
+            return;
+        }
+        // An answer before the whole request: what it answers will be known at the request's end.
+        let format = match &self.llm {
+            Some((format, _)) => Some(*format),
+            None if !self.settled => self.candidates.first().copied(),
+            None => None,
+        };
+        if let Some(format) = format {
+            let stream =
+                get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"));
+            let intake = Intake::new(get("content-encoding"), stream);
+            self.answer = Some((format, format.answer(), intake));
+        }
+    }
+
+    pub(super) fn response_data(&mut self, data: &[u8], time: Time) {
+        if let Some((_, answer, intake)) = &mut self.answer
+            && intake.push(data, answer.as_mut(), &mut self.faults)
+        {
+            self.call.first_chunk.get_or_insert(time);
+        }
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(mut self, completion: Completion, wire: (u64, u64), time: Time) -> Call {
+        if !self.ended {
+            self.call.request_end = time;
+        }
+        self.settle();
+        self.call.end = time;
+        self.call.completion = completion;
+        (self.call.http.request_bytes, self.call.http.response_bytes) = wire;
+        if let Some((format, mut llm)) = self.llm.take() {
+            if let Some((read, mut answer, mut intake)) = self.answer.take()
+                && (read.api(), read.operation()) == (format.api(), format.operation())
+            {
+                if intake.finish(answer.as_mut(), &mut self.faults) {
+                    self.call.first_chunk.get_or_insert(time);
+                }
+                llm.stream = intake.is_stream();
+                let ending = answer.finish(&mut llm);
+                // What was neither events nor JSON has no end of its own.
+                let ending = if intake.is_stream() { ending } else { Ending::Open };
+                self.call.completion = completed(completion, ending);
+            }
+            if self.call.completion == Completion::Partial {
+                self.faults.add("truncated", "the answer ended before its end");
+            }
+            self.call.kind = Kind::Llm(llm);
+        }
+        self.call.faults = self.faults.into_vec();
+        self.call
+    }
+
+    /// Decides what the request is, and reads it. Once.
+    fn settle(&mut self) {
+        if std::mem::replace(&mut self.settled, true) || self.candidates.is_empty() {
+            return;
+        }
+        let mut broken = None;
+        let body = match std::mem::replace(&mut self.body, Body::Ignored) {
+            Body::Kept { mut decoder, bytes } => {
+                if let Err(error) = decoder.finish() {
+                    self.faults.add(error.kind(), format!("request: {error}"));
+                }
+                match json::parse(&bytes) {
+                    Ok(serde_json::Value::Object(body)) => Some(body),
+                    // A readable body of another shape contradicts every format.
+                    Ok(_) => Some(json::Object::new()),
+                    Err(_) if bytes.is_empty() => None,
+                    Err(reason) => {
+                        broken = Some(reason);
+                        None
+                    }
+                }
+            }
+            Body::Ignored | Body::Lost => None,
+        };
+        let place = Target { method: &self.call.http.method, path: &self.path, headers: &self.headers };
+        if let Some(format) = decode::choose(&self.candidates, &place, body.as_ref()) {
+            let mut llm = Box::new(decode::begin(format, &self.call.http.host));
+            identity::from_headers(&self.headers, &mut llm);
+            if let Some(body) = body {
+                format.request(&place, body, &mut llm);
+            }
+            if let Some(reason) = broken {
+                self.faults.add("json", format!("the request is {reason}"));
+            }
+            self.llm = Some((format, llm));
+        } else {
+            self.answer = None;
+        }
+        self.headers = Headers::new();
+    }
+}
+
+/// How a call ended, from how its bytes ended and how its format did.
+pub(super) fn completed(transport: Completion, ending: Ending) -> Completion {
+    match (transport, ending) {
+        (_, Ending::Whole) => Completion::Complete,
+        (Completion::Complete, Ending::Cut) => Completion::Partial,
+        (transport, _) => transport,
+    }
+}
