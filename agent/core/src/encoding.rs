@@ -9,7 +9,7 @@ use crate::limits;
 
 mod brotli;
 mod gzip;
-mod inflate;
+pub(crate) mod inflate;
 mod zstd;
 
 /// Why a body could not be decoded (further). What was delivered before stays valid.

@@ -9,7 +9,7 @@
 //!
 //! The directions may be interleaved in any way that respects causality. Bytes that cannot be understood
 //! before the other direction has said more (an answer ahead of its request, what follows a request to
-//! upgrade) are held, at most [`limits::HELD_BYTES`](crate::limits::HELD_BYTES).
+//! upgrade) are held, at most [`limits::HELD_BYTES`].
 //!
 //! # Gaps
 //!
@@ -33,7 +33,9 @@ use crate::limits;
 mod chunk;
 mod exchange;
 mod h1;
+mod h2;
 mod sniff;
+mod ws;
 
 use exchange::{Exchanges, Piece};
 use sniff::Spoken;
@@ -110,6 +112,8 @@ enum Protocol {
         start: Vec<u8>,
     },
     Http1(Box<h1::Session>),
+    Http2(Box<h2::Session>),
+    WebSocket(Box<ws::Session>),
     /// Not read (further).
     Silent,
 }
@@ -123,6 +127,10 @@ impl Default for Protocol {
 /// What comes after a session has found that its protocol ends here.
 #[derive(Debug)]
 enum Next {
+    /// HTTP/2 by upgrade; the exchange is answered there.
+    Http2(ExchangeId),
+    /// WebSocket, with the extensions that the server agreed to.
+    WebSocket(ExchangeId, String),
     /// Bytes that nobody reads.
     Silence,
 }
@@ -174,7 +182,8 @@ impl Connection {
             Protocol::Http1(mut session) => {
                 session.close(close == Close::Clean && !client_left, time, &mut self.exchanges);
             }
-            Protocol::Unknown { .. } | Protocol::Silent => {}
+            Protocol::WebSocket(session) => session.close(time, &mut self.exchanges),
+            Protocol::Http2(_) | Protocol::Unknown { .. } | Protocol::Silent => {}
         }
         self.exchanges.cut_all(client_left, time);
         out.append(&mut self.exchanges.events);
@@ -195,6 +204,14 @@ impl Connection {
                     Some(switch) => (Self::follow(switch.next), switch.rest),
                     None => continue,
                 },
+                Protocol::Http2(session) => {
+                    session.push(piece, &mut self.exchanges);
+                    continue;
+                }
+                Protocol::WebSocket(session) => {
+                    session.push(piece, &mut self.exchanges);
+                    continue;
+                }
             };
             self.protocol = next;
             switched = true;
@@ -210,6 +227,10 @@ impl Connection {
     fn follow(next: Next) -> Protocol {
         match next {
             Next::Silence => Protocol::Silent,
+            Next::Http2(id) => Protocol::Http2(Box::new(h2::Session::upgraded(id))),
+            Next::WebSocket(id, extensions) => {
+                Protocol::WebSocket(Box::new(ws::Session::new(id, &extensions)))
+            }
         }
     }
 
@@ -231,7 +252,7 @@ impl Connection {
         let rest = std::mem::take(held);
         match spoken {
             Some(Spoken::Http1) => Some((Protocol::Http1(Box::default()), rest)),
-            Some(Spoken::Http2) => Some((Protocol::Silent, rest)),
+            Some(Spoken::Http2) => Some((Protocol::Http2(Box::new(h2::Session::new())), rest)),
             Some(Spoken::Other) => {
                 self.exchanges.fault(None, "protocol", "the client does not speak HTTP");
                 Some((Protocol::Silent, Vec::new()))
@@ -260,7 +281,9 @@ impl Connection {
         let client_left = self.first_end == Some(Direction::ToOrigin);
         match &mut self.protocol {
             Protocol::Http1(session) => session.end(direction, client_left, time, &mut self.exchanges),
-            Protocol::Unknown { .. } | Protocol::Silent => {}
+            Protocol::Http2(session) => session.end(direction, client_left, time, &mut self.exchanges),
+            // What a WebSocket was is known when the whole connection has ended.
+            Protocol::WebSocket(_) | Protocol::Unknown { .. } | Protocol::Silent => {}
         }
     }
 }

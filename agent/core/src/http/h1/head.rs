@@ -226,3 +226,9 @@ fn own(fields: &[Header<'_>]) -> Headers {
 pub(super) fn find<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
 }
+
+/// All fields of this name as one list.
+pub(super) fn all(headers: &Headers, name: &str) -> String {
+    let values: Vec<_> = headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect();
+    values.join(",")
+}

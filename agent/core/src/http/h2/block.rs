@@ -1,0 +1,58 @@
+//! Header blocks: collecting them over CONTINUATION frames, and what their fields say.
+
+use super::frame::Head;
+use crate::http::Headers;
+use crate::limits;
+
+/// A header block that is being collected.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// The frame that began it.
+    pub(super) head: Head,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Fields of a block, bounded as the heads of HTTP/1 are.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    pub(super) method: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) authority: Option<String>,
+    pub(super) status: Option<u16>,
+    pub(super) headers: Headers,
+    /// Whether fields were left out.
+    pub(super) overflow: bool,
+    size: usize,
+}
+
+impl Block {
+    pub(super) fn new(head: Head, bytes: Vec<u8>) -> Self {
+        Self { head, bytes }
+    }
+
+    /// Adds a CONTINUATION; false where it is another stream's or the block gets too long.
+    pub(super) fn extend(&mut self, head: Head, bytes: &[u8]) -> bool {
+        let fits = self.bytes.len() + bytes.len() <= limits::HEADER_BLOCK_BYTES;
+        self.bytes.extend_from_slice(if fits { bytes } else { &[] });
+        fits && head.stream == self.head.stream
+    }
+}
+
+impl Fields {
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
+        self.size = self.size.saturating_add(name.len() + value.len());
+        if self.size > limits::HEAD_BYTES || self.headers.len() >= limits::HEADERS {
+            self.overflow = true;
+            return;
+        }
+        let value = String::from_utf8_lossy(value).into_owned();
+        match name {
+            b":method" => self.method = Some(value),
+            b":path" => self.path = Some(value),
+            b":authority" => self.authority = Some(value),
+            b":status" => self.status = value.parse().ok(),
+            _ if name.starts_with(b":") => {}
+            _ => self.headers.push((String::from_utf8_lossy(name).to_ascii_lowercase(), value)),
+        }
+    }
+}
