@@ -1,7 +1,16 @@
 //! Where finished spans go: a collector, a file, the terminal.
+//!
+//! Invariants: a sink shows nothing above its content policy; a sink never delays its caller; what a sink
+//! could not deliver is counted and said when the run ends.
 
 use trackway_core::run::Totals;
 use trackway_core::telemetry::{Content, Span};
+
+pub mod console;
+pub mod file;
+pub mod limits;
+pub mod otlp;
+pub mod translate;
 
 /// A place that takes finished spans.
 ///

@@ -1,0 +1,87 @@
+//! The tree on the terminal when a run ends.
+
+use std::io::{IsTerminal as _, Write};
+
+use trackway_core::run::Totals;
+use trackway_core::telemetry::{AttributeValue, Content, Span};
+
+use super::{Sink, limits};
+
+mod line;
+mod text;
+mod tree;
+
+pub use self::tree::{Look, total, tree};
+
+impl Look {
+    /// What fits the standard error stream. `variable` looks up the environment.
+    pub fn stderr(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self::choose(terminal, terminal.then(text::terminal_width).flatten(), variable)
+    }
+
+    fn choose(terminal: bool, width: Option<usize>, variable: impl Fn(&str) -> Option<String>) -> Self {
+        // https://no-color.org: set and not empty, whatever the value.
+        let no_color = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = variable("TERM").is_some_and(|value| value == "dumb");
+        let columns = variable("COLUMNS").and_then(|value| value.parse().ok());
+        let width = columns.or(width).filter(|width| *width > 0).unwrap_or(100);
+        Self { width: width.clamp(20, 1000), color: terminal && !no_color && !dumb }
+    }
+}
+
+/// Collects spans and prints them as a tree at the end.
+pub struct Console {
+    out: Box<dyn Write + Send>,
+    policy: Content,
+    look: Look,
+    spans: Vec<Span>,
+    left_out: u64,
+}
+
+impl Console {
+    /// Prints to `out`, which is the standard error stream unless a test says otherwise.
+    pub fn new(out: Box<dyn Write + Send>, policy: Content, look: Look) -> Self {
+        Self { out, policy, look, spans: Vec::new(), left_out: 0 }
+    }
+}
+
+impl Sink for Console {
+    fn write(&mut self, spans: &[Span]) {
+        for span in spans {
+            // The root holds the tree together and comes last: it always finds a place.
+            if self.spans.len() >= limits::TREE_SPANS && span.parent.is_some() {
+                self.left_out += 1;
+                continue;
+            }
+            let mut kept = span.clone();
+            kept.events.clear();
+            kept.attributes
+                .retain(|attribute| self.policy.shows(attribute.class) && tree::reads(attribute.key));
+            for attribute in &mut kept.attributes {
+                if let AttributeValue::Text(text) = &mut attribute.value {
+                    text::shorten_bytes(text, limits::TREE_TEXT_BYTES);
+                }
+            }
+            self.spans.push(kept);
+        }
+    }
+
+    fn finish(&mut self, totals: &Totals) -> Vec<String> {
+        let mut lines = tree(&self.spans, self.policy, self.look);
+        if self.left_out > 0 {
+            lines.push(format!("({} more spans are left out here)", self.left_out));
+        }
+        let length =
+            self.spans.iter().filter(|span| span.parent.is_none()).map(|s| s.end.since(s.start)).max();
+        lines.push(total(totals, length.unwrap_or(0), self.look));
+        lines.push(String::new());
+        match self.out.write_all(lines.join("\n").as_bytes()).and_then(|()| self.out.flush()) {
+            Ok(()) => Vec::new(),
+            Err(error) => vec![format!("the tree could not be printed: {error}")],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

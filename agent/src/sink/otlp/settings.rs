@@ -1,0 +1,226 @@
+//! Where the collector is and how to talk to it: `--otlp` and the standard `OTEL_EXPORTER_OTLP_*` variables.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::sink::limits;
+
+/// What the settings cannot be.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Error {
+    /// No address.
+    #[error("`{0}` is no collector's address; write it like http://localhost:4317")]
+    Endpoint(String),
+    /// A value that the variable does not take.
+    #[error("{name}={value} is not understood; it takes {takes}")]
+    Value {
+        /// The variable.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What it takes.
+        takes: &'static str,
+    },
+}
+
+/// How the messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// `grpc`
+    Grpc,
+    /// `http/protobuf`
+    Http,
+}
+
+/// Everything that the exporter needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The whole address; for HTTP with its path.
+    pub endpoint: Url,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Headers for every request. They may hold credentials and are never printed.
+    pub headers: Vec<(String, String)>,
+    /// Limit of one request and of the last flush.
+    pub timeout: Duration,
+    /// Whether requests are compressed with gzip.
+    pub gzip: bool,
+    /// PEM file with roots beside the system's.
+    pub certificate: Option<PathBuf>,
+    /// PEM files of the client's own certificate and key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl Settings {
+    /// Reads the settings. `url` is the command line's and wins; `variable` looks up the environment.
+    /// `None` where neither names a collector.
+    pub fn read(url: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, Error> {
+        // The specification treats an empty variable as unset, and the signal's own as the stronger.
+        let find = |name: &str| {
+            let names = [format!("OTEL_EXPORTER_OTLP_TRACES_{name}"), format!("OTEL_EXPORTER_OTLP_{name}")];
+            names.into_iter().find_map(|name| {
+                let value = variable(&name)?.trim().to_owned();
+                (!value.is_empty()).then_some((name, value))
+            })
+        };
+        let endpoint = find("ENDPOINT");
+        let whole = url.is_none()
+            && endpoint.as_ref().is_some_and(|(name, _)| name == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let Some(text) = url.map(str::to_owned).or(endpoint.map(|(_, value)| value)) else {
+            return Ok(None);
+        };
+        let insecure = find("INSECURE").map(|(_, value)| value.eq_ignore_ascii_case("true"));
+        let mut endpoint = parse(&text, insecure)?;
+        let protocol = match find("PROTOCOL") {
+            Some((name, value)) => match value.as_str() {
+                "grpc" => Protocol::Grpc,
+                "http/protobuf" => Protocol::Http,
+                _ => return Err(Error::Value { name, value, takes: "grpc or http/protobuf" }),
+            },
+            None if endpoint.port() == Some(4318) || endpoint.path() != "/" => Protocol::Http,
+            None => Protocol::Grpc,
+        };
+        if protocol == Protocol::Http && !whole && !endpoint.path().ends_with("/v1/traces") {
+            let path = format!("{}/v1/traces", endpoint.path().trim_end_matches('/'));
+            endpoint.set_path(&path);
+        }
+        let timeout = match find("TIMEOUT") {
+            Some((name, value)) => match value.parse() {
+                Ok(0) | Err(_) => return Err(Error::Value { name, value, takes: "milliseconds above 0" }),
+                Ok(ms) => Duration::from_millis(ms),
+            },
+            None => limits::TIMEOUT,
+        };
+        let gzip = match find("COMPRESSION") {
+            Some((name, value)) => match value.as_str() {
+                "gzip" => true,
+                "none" => false,
+                _ => return Err(Error::Value { name, value, takes: "gzip or none" }),
+            },
+            None => false,
+        };
+        let file = |name| find(name).map(|(_, value)| PathBuf::from(value));
+        Ok(Some(Self {
+            endpoint,
+            protocol,
+            headers: find("HEADERS").map(|(_, value)| headers(&value)).unwrap_or_default(),
+            timeout,
+            gzip,
+            certificate: file("CERTIFICATE"),
+            identity: file("CLIENT_CERTIFICATE").zip(file("CLIENT_KEY")),
+        }))
+    }
+
+    /// The address as it may be printed: without user, password and query.
+    pub fn shown(&self) -> String {
+        let url = &self.endpoint;
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let path = if url.path() == "/" { "" } else { url.path() };
+        format!("{}://{}{port}{path}", url.scheme(), url.host_str().unwrap_or_default())
+    }
+}
+
+fn parse(text: &str, insecure: Option<bool>) -> Result<Url, Error> {
+    // An address without a scheme is allowed for gRPC only where the user says what it means.
+    let full = match (text.contains("://"), insecure) {
+        (true, _) | (false, None) => text.to_owned(),
+        (false, Some(true)) => format!("http://{text}"),
+        (false, Some(false)) => format!("https://{text}"),
+    };
+    match Url::parse(&full) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        // The text may hold a password: what stands before the host is not repeated.
+        _ => Err(Error::Endpoint(text.rsplit('@').next().unwrap_or_default().to_owned())),
+    }
+}
+
+/// `key=value,key=value`, values percent-encoded as in W3C Baggage. Pairs without a key are left out.
+fn headers(text: &str) -> Vec<(String, String)> {
+    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(key, value)| (key.trim().to_ascii_lowercase(), percent_decoded(value.trim())))
+        .filter(|(key, _)| !key.is_empty())
+        .collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.as_bytes();
+    while let Some((&first, rest)) = bytes.split_first() {
+        let code = rest
+            .get(..2)
+            .filter(|code| first == b'%' && code.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|code| std::str::from_utf8(code).ok())
+            .and_then(|code| u8::from_str_radix(code, 16).ok());
+        out.push(code.unwrap_or(first));
+        bytes = if code.is_some() { &rest[2..] } else { rest };
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(url: Option<&str>, env: &[(&str, &str)]) -> Result<Option<Settings>, Error> {
+        Settings::read(url, |name| {
+            env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn check(url: Option<&str>, env: &[(&str, &str)], endpoint: &str, protocol: Protocol) {
+        let settings = read(url, env).unwrap().unwrap();
+        assert_eq!((settings.shown().as_str(), settings.protocol), (endpoint, protocol), "{url:?} {env:?}");
+    }
+
+    #[test]
+    fn address_and_protocol() {
+        use Protocol::{Grpc, Http};
+        const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        const OWN: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+        check(Some("http://c:4317"), &[(ALL, "http://other")], "http://c:4317", Grpc);
+        check(Some("http://c:4318"), &[], "http://c:4318/v1/traces", Http);
+        check(Some("http://c/otel/"), &[], "http://c/otel/v1/traces", Http);
+        check(Some("http://c/v1/traces"), &[], "http://c/v1/traces", Http);
+        check(Some("http://c:9"), &[(PROTOCOL, "http/protobuf")], "http://c:9/v1/traces", Http);
+        check(Some("http://c:4318"), &[(PROTOCOL, "grpc")], "http://c:4318", Grpc);
+        check(None, &[(ALL, "http://a:4317"), (OWN, "http://b:4318/x")], "http://b:4318/x", Http);
+        check(None, &[(ALL, "c:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", "true")], "http://c:4317", Grpc);
+        check(Some("http://u:secret@c:4317/?k=secret"), &[], "http://c:4317", Grpc);
+        assert_eq!(read(None, &[(ALL, " ")]), Ok(None));
+    }
+
+    #[test]
+    fn other_variables() {
+        let settings = read(
+            Some("https://c:4317"),
+            &[
+                ("OTEL_EXPORTER_OTLP_HEADERS", "x=1"),
+                ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "Authorization=Basic%20a%3Db, k=v=w,=no"),
+                ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+                ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
+            ],
+        );
+        let settings = settings.unwrap().unwrap();
+        let pairs = [("authorization", "Basic a=b"), ("k", "v=w")];
+        assert_eq!(settings.headers, pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert_eq!(settings.timeout, Duration::from_millis(2500));
+        assert!(settings.gzip);
+        assert_eq!(settings.certificate, Some(PathBuf::from("/ca.pem")));
+    }
+
+    #[test]
+    fn refused() {
+        for url in ["localhost:4317", "ftp://c", "http://", "user:secret@c:4317"] {
+            let error = read(Some(url), &[]).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        let error = read(Some("http://c"), &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")]).unwrap_err();
+        assert!(error.to_string().contains("grpc or http/protobuf"), "{error}");
+        assert!(read(Some("http://c"), &[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")]).is_err());
+    }
+}
