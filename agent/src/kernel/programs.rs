@@ -1,0 +1,215 @@
+//! The table of programs: what each gives, since which kernel, and whether a run needs it.
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+
+use aya::Ebpf;
+use aya::programs::{CgroupAttachMode, CgroupSockAddr, Program, ProgramError, RawTracePoint, SockOps};
+use trackway_abi::{End, Layout, Listen, Origin};
+
+use super::{btf, cgroup, load};
+
+/// A record that may be copied to and from the kernel byte by byte.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(super) struct Plain<T>(pub(super) T);
+
+// SAFETY: `repr(C)`, without padding or pointers (sizes are asserted in trackway-abi), any bytes are a value.
+unsafe impl aya::Pod for Plain<Listen> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<Layout> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<Origin> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<End> {}
+// SAFETY: an integer.
+unsafe impl aya::Pod for Plain<u64> {}
+
+/// How a program is attached.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Address,
+    Socket,
+    Tracepoint(&'static str),
+}
+
+/// When a run cannot do without a program.
+#[derive(Clone, Copy, Debug)]
+enum Need {
+    Always,
+    WithV6,
+    Never,
+}
+
+/// A program of the object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hook {
+    pub(super) name: &'static str,
+    pub(super) gives: &'static str,
+    kind: Kind,
+    need: Need,
+    /// The first kernel that has the hook and every helper that the program calls.
+    since: &'static str,
+}
+
+/// In the order of attaching: who redirects comes last of its kind, when everything behind it stands.
+pub(super) const HOOKS: [Hook; 8] = [
+    hook("established", "naming the client of a connection", Kind::Socket, Need::Always, "5.8"),
+    hook("getpeername4", "getpeername as without us", Kind::Address, Need::Never, "5.8"),
+    hook("getpeername6", "getpeername as without us (IPv6)", Kind::Address, Need::Never, "5.8"),
+    hook("connect4", "redirection", Kind::Address, Need::Always, "5.8"),
+    hook("connect6", "redirection (IPv6)", Kind::Address, Need::WithV6, "5.8"),
+    hook("process_fork", "who started whom", Kind::Tracepoint("sched_process_fork"), Need::Never, "5.8"),
+    hook("process_exec", "commands of processes", Kind::Tracepoint("sched_process_exec"), Need::Never, "5.8"),
+    hook("process_exit", "ends of processes", Kind::Tracepoint("sched_process_exit"), Need::Never, "5.8"),
+];
+
+const fn hook(name: &'static str, gives: &'static str, kind: Kind, need: Need, since: &'static str) -> Hook {
+    Hook { name, gives, kind, need, since }
+}
+
+impl Hook {
+    /// Whether a run fails without it.
+    pub(super) fn required(self, v6: bool) -> bool {
+        match self.need {
+            Need::Always => true,
+            Need::WithV6 => v6,
+            Need::Never => false,
+        }
+    }
+
+    /// Whether it reads the kernel's structs and nothing else.
+    pub(super) fn needs_layout(self) -> bool {
+        matches!(self.kind, Kind::Tracepoint(_))
+    }
+
+    /// Has the kernel verify it.
+    pub(super) fn load(self, ebpf: &mut Ebpf) -> Result<(), String> {
+        let done = match self.kind {
+            Kind::Address => self.program::<CgroupSockAddr>(ebpf)?.load(),
+            Kind::Socket => self.program::<SockOps>(ebpf)?.load(),
+            Kind::Tracepoint(_) => self.program::<RawTracePoint>(ebpf)?.load(),
+        };
+        done.map_err(|error| format!("{} (needs Linux {})", reason(&error), self.since))
+    }
+
+    /// Attaches it, beside whatever others have attached there.
+    pub(super) fn attach(self, ebpf: &mut Ebpf, cgroup: &File) -> Result<(), String> {
+        // Means no flags: a link always stands beside others (`kernel/bpf/cgroup.c`, cgroup_bpf_link_attach).
+        let mode = CgroupAttachMode::Single;
+        let done = match self.kind {
+            Kind::Address => self.program::<CgroupSockAddr>(ebpf)?.attach(cgroup, mode).map(drop),
+            Kind::Socket => self.program::<SockOps>(ebpf)?.attach(cgroup, mode).map(drop),
+            Kind::Tracepoint(name) => self.program::<RawTracePoint>(ebpf)?.attach(name).map(drop),
+        };
+        done.map_err(|error| reason(&error))
+    }
+
+    fn program<'a, P>(self, ebpf: &'a mut Ebpf) -> Result<&'a mut P, String>
+    where
+        &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+    {
+        let program = ebpf.program_mut(self.name).ok_or_else(|| "not in the object".to_owned())?;
+        program.try_into().map_err(|error: ProgramError| error.to_string())
+    }
+}
+
+/// An error with its causes in one line: the loader keeps the kernel's words in the last one.
+pub(super) fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    let words: Vec<&str> = text.split_whitespace().collect();
+    // A refused program comes with the verifier's whole walk. Its last steps say why.
+    match words.len().checked_sub(VERIFIER_WORDS) {
+        Some(from) if from > ERROR_WORDS => {
+            format!("{} … {}", words[..ERROR_WORDS].join(" "), words[from..].join(" "))
+        }
+        _ => words.join(" "),
+    }
+}
+
+/// Words kept of the beginning of a long error.
+const ERROR_WORDS: usize = 12;
+/// Words kept of its end.
+const VERIFIER_WORDS: usize = 60;
+
+/// Cookie of this network namespace; zero where the kernel cannot say (before Linux 5.14).
+pub(super) fn netns_cookie() -> u64 {
+    let Ok(socket) = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) else { return 0 };
+    let mut cookie = 0_u64;
+    let mut length: libc::socklen_t = 8;
+    // SAFETY: the socket is open for the length of the call, and the kernel writes `length` bytes at most.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    if done == 0 { cookie } else { 0 }
+}
+
+/// `include/uapi/asm-generic/socket.h`
+const SO_NETNS_COOKIE: libc::c_int = 71;
+
+/// One line of `trackway doctor`.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What was tried.
+    pub name: String,
+    /// Why it does not work.
+    pub outcome: Result<(), String>,
+    /// What to do where it does not.
+    pub remedy: &'static str,
+}
+
+/// Tries what the kernel side needs, and leaves nothing behind.
+pub fn probe() -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut check = |name: &str, outcome: Result<(), String>, remedy: &'static str| {
+        let works = outcome.is_ok();
+        checks.push(Check { name: name.to_owned(), outcome, remedy });
+        works
+    };
+    let layout = btf::layout();
+    let known = layout.as_ref().map(|_| ()).map_err(Clone::clone);
+    check("kernel types (BTF)", known, "use a kernel built with CONFIG_DEBUG_INFO_BTF=y");
+    let place = cgroup::Cgroup::create();
+    let made = place.as_ref().map(|_| ()).map_err(ToString::to_string);
+    check(
+        "cgroup v2",
+        made,
+        "run as root, with cgroup2 mounted writable: mount -t cgroup2 none /sys/fs/cgroup",
+    );
+    drop(place);
+
+    let ports = Listen { netns: netns_cookie(), v4: 1, v6: 1 };
+    let object = load(ports, layout.unwrap_or_default()).map_err(|error| match error {
+        super::Error::Load { reason, .. } => reason,
+    });
+    const PRIVILEGE: &str = "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; in a container also allow the bpf system call";
+    match object {
+        Err(why) => {
+            check("eBPF maps", Err(why), PRIVILEGE);
+        }
+        Ok(mut ebpf) => {
+            check("eBPF maps", Ok(()), PRIVILEGE);
+            for hook in HOOKS {
+                let name = format!("{} ({})", hook.name, hook.gives);
+                check(
+                    &name,
+                    hook.load(&mut ebpf),
+                    "use Linux 5.15 or later, not locked down for confidentiality",
+                );
+            }
+        }
+    }
+    checks
+}
