@@ -3,5 +3,16 @@
 //! Invariants: parses no wire format (that is `trackway-core`'s); `app.rs` is the only place that wires
 //! parts together; nothing here may change what the observed agent sees.
 
+pub mod app;
+pub mod cli;
+pub mod demo;
+pub mod descriptor;
+pub mod doctor;
+pub mod guard;
 pub mod kernel;
+pub mod launch;
+pub mod limits;
+pub mod path;
+pub mod settings;
 pub mod sink;
+pub mod trust;

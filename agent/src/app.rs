@@ -1,0 +1,182 @@
+//! `trackway run`: the one place that wires the parts together.
+//!
+//! The way of the data: the kernel (or the command's environment) brings connections to the proxy; its tap and the
+//! kernel's process facts go to the [recorder](record), whose thread turns them into spans for the sinks.
+//! The calling thread does nothing but watch the command.
+
+mod capture;
+mod identity;
+mod outputs;
+mod record;
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use trackway_core::flow::Time;
+use trackway_core::run::Totals;
+
+use crate::cli::Run;
+use crate::guard::{Guard, Survivors, Traces};
+use crate::launch::{self, Plan, signals};
+use capture::Capture;
+
+/// Why nothing was run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command could not be started.
+    #[error(transparent)]
+    Launch(#[from] launch::Error),
+    /// Signals could not be taken over.
+    #[error("cannot take over signals: {0}")]
+    Signals(#[source] io::Error),
+    /// The run's folder could not be made.
+    #[error("cannot make a folder under {path}: {source}; set TMPDIR to a folder that can be written")]
+    Folder {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The guard could not be started.
+    #[error("cannot start the guard process: {0}")]
+    Guard(#[source] io::Error),
+    /// The proxy could not be started.
+    #[error(transparent)]
+    Capture(#[from] capture::Error),
+    /// The trust files could not be written.
+    #[error(transparent)]
+    Trust(#[from] crate::trust::Error),
+    /// An output cannot be used.
+    #[error(transparent)]
+    Output(#[from] outputs::Error),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+impl Error {
+    /// The exit code that `env`, `nohup` and `docker` give.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Error::Launch(error) => error.exit_code(),
+            Error::Output(error) if error.usage() => 2,
+            _ => 125,
+        }
+    }
+}
+
+/// What the demonstration adds to a run.
+#[derive(Clone, Debug, Default)]
+pub struct Extra {
+    /// Certificate authorities of origins, beside those of the system.
+    pub roots: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// Nothing leaves the machine, whatever the environment says of collectors.
+    pub local: bool,
+}
+
+/// Runs a command and records it. Returns the exit code to end with.
+pub fn run(options: &Run, extra: Extra) -> Result<i32, Error> {
+    let status = observe(options, extra)?;
+    Ok(launch::end_like(status))
+}
+
+/// As [`run`], but returns how the command ended.
+pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
+    // Before the first thread: threads inherit the mask.
+    let (original, pending) = signals::take_over().map_err(Error::Signals)?;
+    let sinks = outputs::open(options, extra.local)?;
+    let mut traces = Traces { folder: folder()?, cgroup: None };
+    let result = prepare(options, extra, &mut traces).and_then(|(capture, guard, plan)| {
+        let start = now();
+        let (child, notes) = match launch::spawn(&plan, &original) {
+            Ok(started) => started,
+            Err(error) => {
+                guard.dismiss();
+                return Err(error.into());
+            }
+        };
+        Ok((capture, guard, start, child, notes))
+    });
+    let (capture, mut guard, start, child, stage_notes) = match result {
+        Ok(running) => running,
+        Err(error) => {
+            traces.remove();
+            return Err(error);
+        }
+    };
+    guard.watch(child.pid()).ok();
+    let mut notes: Vec<String> = capture.notes().iter().cloned().chain(stage_notes).collect();
+    let identity = identity::of(options, start);
+    let recorder =
+        record::Recorder::start(identity, child.pid(), capture.source(), sinks).map_err(Error::Thread)?;
+
+    let status = child.supervise(&pending);
+
+    let end = now();
+    pending.release();
+    let lost = capture.finish();
+    let (totals, more) = recorder.finish(status, end);
+    notes.extend(more);
+    notes.extend(summary(&totals, lost));
+    if !options.quiet {
+        notes.iter().for_each(|note| eprintln!("trackway: {note}"));
+    }
+    if Survivors::of(&traces, None).any() {
+        guard.take_over();
+    } else {
+        traces.remove();
+        guard.dismiss();
+    }
+    Ok(status)
+}
+
+/// Everything that stands before the command starts.
+fn prepare(options: &Run, extra: Extra, traces: &mut Traces) -> Result<(Capture, Guard, Plan), Error> {
+    let (capture, trust) = Capture::start(options, extra, traces)?;
+    if let (Some(line), false) = (capture.notice(), options.quiet) {
+        eprintln!("trackway: {line}");
+    }
+    let guard = Guard::start(traces, capture.told()).map_err(Error::Guard)?;
+    let mut variables = trust.variables;
+    variables.extend(capture.variables());
+    let plan = Plan {
+        command: options.command.clone(),
+        variables,
+        cgroup: traces.cgroup.clone(),
+        overlays: trust.overlays,
+        binds: trust.binds,
+    };
+    Ok((capture, guard, plan))
+}
+
+fn summary(totals: &Totals, lost: Option<String>) -> Vec<String> {
+    let facts = (totals.lost_facts > 0).then(|| {
+        format!("{} facts about processes were lost: the kernel's buffer was full", totals.lost_facts)
+    });
+    lost.into_iter().chain(facts).collect()
+}
+
+/// Makes the run's folder: under `/run` as root (memory, gone with the next start), else where temporary files go.
+fn folder() -> Result<PathBuf, Error> {
+    let run = Path::new("/run");
+    let root =
+        nix::unistd::geteuid().is_root() && nix::unistd::access(run, nix::unistd::AccessFlags::W_OK).is_ok();
+    let parent = if root { run.to_path_buf() } else { std::env::temp_dir() };
+    let error = |source| Error::Folder { path: parent.clone(), source };
+    let mut bytes = [0; 8];
+    identity::random(&mut bytes);
+    let path = parent.join(format!("trackway-{:016x}", u64::from_be_bytes(bytes)));
+    fs::create_dir(&path).map_err(error)?;
+    // The command may run as another user.
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).map_err(error)?;
+    Ok(path)
+}
+
+/// The time of day.
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}

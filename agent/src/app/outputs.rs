@@ -1,0 +1,86 @@
+//! Which sinks a run has, and how much each may show.
+
+use std::io;
+
+use trackway_core::telemetry::Content;
+
+use crate::cli::Run;
+use crate::settings;
+use crate::sink::Sink;
+use crate::sink::console::{Console, Look};
+use crate::sink::file::{self, File};
+use crate::sink::otlp::settings::{Error as SettingsError, Settings};
+use crate::sink::otlp::{self, Otlp};
+
+/// Why an output cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be written.
+    #[error(transparent)]
+    File(#[from] file::Error),
+    /// What was said of the collector makes no sense.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The exporter cannot start.
+    #[error(transparent)]
+    Otlp(#[from] otlp::Error),
+}
+
+impl Error {
+    /// Whether the command line is at fault.
+    pub fn usage(&self) -> bool {
+        matches!(self, Error::Settings(_))
+    }
+}
+
+/// Opens the outputs that the options and the environment name. `local` leaves out collectors.
+pub(super) fn open(options: &Run, local: bool) -> Result<Vec<Box<dyn Sink>>, Error> {
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    if !local && let Some(settings) = Settings::read(options.otlp.as_deref(), settings::get)? {
+        let content = remote(options, settings::get(settings::CAPTURE_CONTENT).as_deref());
+        sinks.push(Box::new(Otlp::start(&settings, content)?));
+    }
+    if let Some(path) = &options.otlp_file {
+        sinks.push(Box::new(File::open(path, here(options))?));
+    }
+    if !options.quiet {
+        let mut look = Look::stderr(settings::get);
+        look.color &= !options.no_color;
+        sinks.push(Box::new(Console::new(Box::new(io::stderr()), here(options), look)));
+    }
+    Ok(sinks)
+}
+
+/// What the file and the terminal show.
+fn here(options: &Run) -> Content {
+    options.content.map_or(Content::Full, Into::into)
+}
+
+/// What a collector gets.
+fn remote(options: &Run, capture: Option<&str>) -> Content {
+    match (options.content, capture.map(str::to_ascii_lowercase).as_deref()) {
+        (Some(show), _) => show.into(),
+        (None, Some("true" | "span_only" | "span_and_event")) => Content::Full,
+        (None, _) => Content::Metadata,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Show;
+
+    #[test]
+    fn content_follows_the_flag_then_the_variable() {
+        let unset = Run::default();
+        let none = Run { content: Some(Show::None), ..Run::default() };
+        assert_eq!(here(&unset), Content::Full);
+        assert_eq!(here(&none), Content::None);
+        assert_eq!(remote(&unset, None), Content::Metadata);
+        assert_eq!(remote(&unset, Some("true")), Content::Full);
+        assert_eq!(remote(&unset, Some("SPAN_AND_EVENT")), Content::Full);
+        assert_eq!(remote(&unset, Some("EVENT_ONLY")), Content::Metadata);
+        assert_eq!(remote(&unset, Some("NO_CONTENT")), Content::Metadata);
+        assert_eq!(remote(&none, Some("true")), Content::None);
+    }
+}

@@ -1,0 +1,34 @@
+//! Every bound of the command itself, in one place. The core's stand in `trackway_core::limits`.
+
+use std::time::Duration;
+
+/// Most events that the tap's queue holds.
+pub const TAP_EVENTS: usize = 16 * 1024;
+/// Most of them that the recording thread takes at once.
+pub const TAP_BATCH: usize = 4 * 1024;
+/// Most bytes that the tap's queue holds.
+pub const TAP_BYTES: usize = 64 * 1024 * 1024;
+/// How often the recording thread looks, while there is something to see.
+pub const RECORD_BUSY: Duration = Duration::from_millis(5);
+/// How often it looks after nothing was seen for a while.
+pub const RECORD_IDLE: Duration = Duration::from_millis(25);
+/// Looks without a find after which it counts as idle.
+pub const RECORD_PATIENCE: u32 = 200;
+/// How long connections of the run may go on after the command ended, before the run is closed.
+pub const DRAIN: Duration = Duration::from_millis(300);
+/// How long the last facts of the kernel are waited for after the command ended.
+pub const LAST_FACTS: Duration = Duration::from_millis(50);
+/// Largest certificate bundle that is read.
+pub const BUNDLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Most files of a certificate directory that are read.
+pub const CERTIFICATE_FILES: usize = 4096;
+/// Longest request head that the guard reads before it gives up on a connection.
+pub const GUARD_HEAD_BYTES: usize = 64 * 1024;
+/// Most connections that the guard carries at once.
+pub const GUARD_CONNECTIONS: usize = 1024;
+/// How often the guard looks whether the run's processes are gone, at first and at most.
+pub const GUARD_LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How long `doctor` waits for a collector to accept a connection.
+pub const DOCTOR_CONNECT: Duration = Duration::from_secs(1);
+/// Longest that the demonstration may take.
+pub const DEMO: Duration = Duration::from_secs(20);

@@ -1,0 +1,23 @@
+//! The names of the environment variables that Trackway reads or sets beside those of [`crate::trust`].
+
+/// Filter of our own diagnostics, in the words of `tracing-subscriber`.
+pub const LOG: &str = "TRACKWAY_LOG";
+/// OpenTelemetry's variable for the content of messages.
+pub const CAPTURE_CONTENT: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
+/// Name of the service in telemetry.
+pub const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
+/// The collector, for traces alone and for all signals.
+pub const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+/// Turns colours off (<https://no-color.org>).
+pub const NO_COLOR: &str = "NO_COLOR";
+/// The variables by which a program is told of a proxy. curl reads `http_proxy` in lower case only.
+pub const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+/// The variables that name exceptions from it.
+pub const NO_PROXIES: [&str; 2] = ["NO_PROXY", "no_proxy"];
+/// Makes Node honour them (since Node 22.21 and 24.5).
+pub const NODE_PROXY: &str = "NODE_USE_ENV_PROXY";
+
+/// A variable's value, if it is set and not empty.
+pub fn get(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
