@@ -62,7 +62,10 @@ pub enum Client {
         stream: bool,
     },
     /// `codex exec`.
-    Codex,
+    Codex {
+        /// With a model whose tools are plain functions, not scripts for `exec`.
+        functions: bool,
+    },
     /// `opencode run`.
     Opencode,
 }
@@ -74,7 +77,7 @@ impl Client {
             Self::PythonChat { .. } | Self::Requests | Self::NodeChat { .. } => Api::Chat,
             Self::PythonResponses { .. } | Self::NodeResponses { .. } | Self::Opencode => Api::Responses,
             Self::Anthropic { .. } => Api::Messages,
-            Self::Codex => Api::ResponsesSocket,
+            Self::Codex { .. } => Api::ResponsesSocket,
         }
     }
 
@@ -91,7 +94,7 @@ impl Client {
             Self::Anthropic { .. } => "anthropic_messages.py",
             Self::Requests => "requests_chat.py",
             Self::NodeChat { .. } | Self::NodeResponses { .. } => "openai_node.mjs",
-            Self::Codex => "codex",
+            Self::Codex { .. } => "codex",
             Self::Opencode => "opencode",
         }
     }
@@ -110,12 +113,15 @@ impl Client {
             words.extend(["--agent".to_owned(), agent.to_string()]);
             words
         };
-        let tool = |name: &str| installed().join("node/node_modules/.bin").join(name).to_string_lossy().into_owned();
-        let task = format!("Count the lines of notes.txt, then look for the missing file. You are agent-{agent}.");
+        let tool =
+            |name: &str| installed().join("node/node_modules/.bin").join(name).to_string_lossy().into_owned();
+        let task =
+            format!("Count the lines of notes.txt, then look for the missing file. You are agent-{agent}.");
         match self {
-            Self::PythonChat { asynchronous, stream, usage } => {
-                python("openai_chat.py", &[(asynchronous, "--async"), (stream, "--stream"), (usage, "--usage")])
-            }
+            Self::PythonChat { asynchronous, stream, usage } => python(
+                "openai_chat.py",
+                &[(asynchronous, "--async"), (stream, "--stream"), (usage, "--usage")],
+            ),
             Self::PythonResponses { asynchronous, stream, chain } => {
                 let flags = [(asynchronous, "--async"), (stream, "--stream"), (chain, "--chain")];
                 python("openai_responses.py", &flags)
@@ -126,7 +132,7 @@ impl Client {
             Self::Requests => python("requests_chat.py", &[]),
             Self::NodeChat { stream } => node("chat", stream),
             Self::NodeResponses { stream } => node("responses", stream),
-            Self::Codex => {
+            Self::Codex { .. } => {
                 let flags = ["exec", "--dangerously-bypass-approvals-and-sandbox", "--skip-git-repo-check"];
                 let mut words = vec![tool("codex")];
                 words.extend(flags.map(str::to_owned));
@@ -150,11 +156,12 @@ impl Client {
             .env("ANTHROPIC_API_KEY", ANTHROPIC_KEY)
             .env("PYTHONDONTWRITEBYTECODE", "1");
         Ok(match self {
-            Self::Codex => {
+            Self::Codex { functions } => {
                 let home = folder.join("home/.codex");
                 fs::create_dir_all(&home)?;
                 open_to_all(&home)?;
-                fs::write(home.join("config.toml"), CODEX)?;
+                let model = if functions { "model = \"gpt-5.1-codex\"\n" } else { "" };
+                fs::write(home.join("config.toml"), format!("{model}check_for_update_on_startup = false\n"))?;
                 let login = format!("{{\"OPENAI_API_KEY\":\"{OPENAI_KEY}\"}}");
                 fs::write(home.join("auth.json"), login)?;
                 job
@@ -180,7 +187,9 @@ pub fn workplace(parent: &Path, name: &str) -> Result<PathBuf> {
     fs::write(folder.join("notes.txt"), "alpha\nbeta\ngamma\n")?;
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients"))? {
         let path = entry?.path();
-        if let (Some(name), Some("py" | "mjs")) = (path.file_name(), path.extension().and_then(|end| end.to_str())) {
+        if let (Some(name), Some("py" | "mjs")) =
+            (path.file_name(), path.extension().and_then(|end| end.to_str()))
+        {
             fs::copy(&path, folder.join(name))?;
         }
     }
@@ -188,11 +197,6 @@ pub fn workplace(parent: &Path, name: &str) -> Result<PathBuf> {
     symlink(installed().join("node/node_modules"), folder.join("node_modules"))?;
     Ok(folder)
 }
-
-const CODEX: &str = r#"
-model = "gpt-5.1-codex"
-check_for_update_on_startup = false
-"#;
 
 const OPENCODE: &str = r#"{
   "$schema": "https://opencode.ai/config.json",

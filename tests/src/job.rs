@@ -110,8 +110,10 @@ impl Job {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let started = Instant::now();
-        let mut child =
-            namespace.inside(move || command.spawn()).await?.with_context(|| format!("starting {program:?}"))?;
+        let mut child = namespace
+            .inside(move || command.spawn())
+            .await?
+            .with_context(|| format!("starting {program:?}"))?;
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), self.input) {
             tokio::spawn(async move { stdin.write_all(&input).await });
         }

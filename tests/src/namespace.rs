@@ -147,7 +147,8 @@ fn enter(hosts: &Path, store: &Path) -> Result<()> {
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).output().with_context(|| format!("starting {program}"))?;
+    let output =
+        Command::new(program).args(arguments).output().with_context(|| format!("starting {program}"))?;
     if !output.status.success() {
         bail!("{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::authority::Authority;
 use crate::namespace::{Namespace, ORIGIN, ORIGIN6};
-use script::{Answer, Api, Ask, Script, two_tools};
+use script::{Answer, Api, Ask, Script, Shell, two_tools};
 
 /// How the provider behaves as a server.
 #[derive(Clone)]
@@ -89,9 +89,19 @@ pub struct Plain {
 struct State {
     served: Vec<Served>,
     plain: Vec<Plain>,
-    /// Turn and agent of an answer or a tool call, by its id.
-    turns: HashMap<String, (usize, u64)>,
+    /// Where an answer or a tool call belongs, by its id.
+    turns: HashMap<String, Turn>,
+    /// What prewarms announced, by the id of their answer.
+    warm: HashMap<String, (Option<u64>, Option<Shell>)>,
     connections: u64,
+}
+
+/// A place in a conversation.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    number: usize,
+    agent: u64,
+    shell: Option<Shell>,
 }
 
 /// The part that connections share.
@@ -113,10 +123,11 @@ impl Provider {
     /// A provider with a new authority.
     pub fn new(behaviour: Behaviour) -> Result<Self> {
         let authority = Authority::new()?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&authority) as Arc<_>);
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::clone(&authority) as Arc<_>);
         config.alpn_protocols = behaviour.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let shared = Arc::new(Shared {
             behaviour,
@@ -199,16 +210,26 @@ impl Shared {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// An id for an answer that is not part of the conversation (a prewarm).
-    fn prewarmed(&self) -> String {
-        format!("resp_warm{:06}", self.number())
+    /// An id for the answer to a prewarm: it has no words, but the tools that the conversation will use.
+    fn prewarmed(&self, body: &Value) -> String {
+        let id = format!("resp_warm{:06}", self.number());
+        let text = body.to_string();
+        self.state().warm.insert(id.clone(), (agent(&text), Shell::offered(&text)));
+        id
     }
 
     /// Decides the answer to `body` and remembers it.
     fn decide(&self, api: Api, host: &str, stream: bool, body: Value) -> Served {
-        let (turn, before) = self.turn(&body);
-        let agent = agent(&body.to_string()).unwrap_or(before);
-        let ask = Ask { api, turn, agent, body };
+        let before = self.before(&body);
+        let text = body.to_string();
+        let warm = body["previous_response_id"].as_str().and_then(|id| self.state().warm.get(id).copied());
+        let (warm_agent, warm_shell) = warm.unwrap_or_default();
+        let turn = Turn {
+            number: before.map_or(0, |turn| turn.number + 1),
+            agent: agent(&text).or(before.map(|turn| turn.agent)).or(warm_agent).unwrap_or(0),
+            shell: Shell::offered(&text).or(before.and_then(|turn| turn.shell)).or(warm_shell),
+        };
+        let ask = Ask { api, turn: turn.number, agent: turn.agent, shell: turn.shell, body };
         let mut answer = (self.behaviour.script)(&ask);
         let prefix = match api {
             Api::Chat => "chatcmpl-",
@@ -224,9 +245,9 @@ impl Shared {
         let model = format!("{requested_model}-2026-05-05");
         let served = Served { ask, answer, id, requested_model, model, stream, host: host.to_owned() };
         let mut state = self.state();
-        state.turns.insert(served.id.clone(), (turn, agent));
+        state.turns.insert(served.id.clone(), turn);
         for tool in &served.answer.tools {
-            state.turns.insert(tool.id.clone(), (turn, agent));
+            state.turns.insert(tool.id.clone(), turn);
         }
         state.served.push(served.clone());
         drop(state);
@@ -234,19 +255,19 @@ impl Shared {
         served
     }
 
-    /// The turn after the latest one that the request refers to, by a tool call's or an answer's id, and the
-    /// agent that had it.
-    fn turn(&self, body: &Value) -> (usize, u64) {
+    /// The latest turn that the request refers to, by a tool call's or an answer's id.
+    fn before(&self, body: &Value) -> Option<Turn> {
         let state = self.state();
         let known = |id: &Value| id.as_str().and_then(|id| state.turns.get(id)).copied();
         let mut latest = known(&body["previous_response_id"]);
         let lists = ["messages", "input"].into_iter().filter_map(|key| body[key].as_array());
         for item in lists.flatten() {
             let blocks = item["content"].as_array().into_iter().flatten();
-            let ids = blocks.map(|block| &block["tool_use_id"]).chain([&item["tool_call_id"], &item["call_id"]]);
-            latest = latest.max(ids.filter_map(known).max());
+            let ids =
+                blocks.map(|block| &block["tool_use_id"]).chain([&item["tool_call_id"], &item["call_id"]]);
+            latest = ids.filter_map(known).chain(latest).max_by_key(|turn| turn.number);
         }
-        latest.map_or((0, 0), |(turn, agent)| (turn + 1, agent))
+        latest
     }
 }
 

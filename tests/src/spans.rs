@@ -65,7 +65,8 @@ impl Spans {
     pub fn new(requests: &[ExportTraceServiceRequest]) -> Self {
         let mut spans = Vec::new();
         for resource in requests.iter().flat_map(|request| &request.resource_spans) {
-            let shared = resource.resource.as_ref().map(|resource| map(&resource.attributes)).unwrap_or_default();
+            let shared =
+                resource.resource.as_ref().map(|resource| map(&resource.attributes)).unwrap_or_default();
             for span in resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
                 let status = span.status.as_ref();
                 let failed = status.filter(|status| status.code == StatusCode::Error as i32);
@@ -132,7 +133,14 @@ impl Spans {
 
     fn write(&self, f: &mut fmt::Formatter<'_>, span: &Span, depth: usize) -> fmt::Result {
         let error = span.error.as_ref().map(|error| format!(" ERROR {error}")).unwrap_or_default();
-        writeln!(f, "{:depth$}{}{error} {}", "", span.name, Value::from_iter(span.attributes.clone()), depth = 2 * depth)?;
+        writeln!(
+            f,
+            "{:depth$}{}{error} {}",
+            "",
+            span.name,
+            Value::from_iter(span.attributes.clone()),
+            depth = 2 * depth
+        )?;
         self.below(span).into_iter().try_for_each(|child| self.write(f, child, depth + 1))
     }
 }

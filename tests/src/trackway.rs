@@ -53,7 +53,8 @@ impl Run {
     /// The job, wrapped.
     pub fn of(&self, job: Job) -> Job {
         let binary = binary().to_string_lossy().into_owned();
-        let words = [binary, "run".to_owned()].into_iter().chain(self.options.clone()).chain(["--".to_owned()]);
+        let words =
+            [binary, "run".to_owned()].into_iter().chain(self.options.clone()).chain(["--".to_owned()]);
         let job = job.under(words.collect::<Vec<_>>());
         match self.protocol {
             Some(name) => job.env("OTEL_EXPORTER_OTLP_PROTOCOL", name),

@@ -36,7 +36,9 @@ pub fn events(id: &str, model: &str, answer: &Answer) -> Vec<String> {
             push(json!({ "type": "ping" }));
         }
         for piece in pieces {
-            push(json!({ "type": "content_block_delta", "index": index, "delta": { "type": key, part: piece } }));
+            push(
+                json!({ "type": "content_block_delta", "index": index, "delta": { "type": key, part: piece } }),
+            );
         }
         push(json!({ "type": "content_block_stop", "index": index }));
     }

@@ -27,8 +27,55 @@ pub struct Ask {
     pub turn: usize,
     /// The number that the agent was given (`agent-17` somewhere in the request), else 0.
     pub agent: u64,
+    /// The tool through which the client runs commands; clients without one ask for words only.
+    pub shell: Option<Shell>,
     /// The request's body.
     pub body: Value,
+}
+
+/// How a client offers its shell to the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// The scripts of these tests: `run_command` with `command`.
+    RunCommand,
+    /// Codex with older models: `exec_command` with `cmd`.
+    ExecCommand,
+    /// Codex: a custom tool `exec` that takes JavaScript.
+    Exec,
+    /// opencode: `bash` with `command` and `description`.
+    Bash,
+}
+
+impl Shell {
+    /// Finds the tool in a request.
+    pub(super) fn offered(text: &str) -> Option<Self> {
+        let kinds = [
+            ("\"name\":\"run_command\"", Self::RunCommand),
+            ("\"name\":\"exec_command\"", Self::ExecCommand),
+            ("\"name\":\"exec\"", Self::Exec),
+            ("\"name\":\"bash\"", Self::Bash),
+        ];
+        kinds.into_iter().find(|(mark, _)| text.contains(mark)).map(|(_, shell)| shell)
+    }
+
+    /// A call of the tool that runs `command`.
+    pub fn call(self, command: &str) -> ToolUse {
+        let (name, input) = match self {
+            Self::RunCommand => ("run_command", ToolInput::Json(json!({ "command": command }))),
+            Self::ExecCommand => ("exec_command", ToolInput::Json(json!({ "cmd": command }))),
+            Self::Bash => (
+                "bash",
+                ToolInput::Json(json!({ "command": command, "description": "Runs it", "timeout": 30000 })),
+            ),
+            Self::Exec => {
+                let command = json!({ "cmd": command });
+                let script =
+                    format!("const done = await tools.exec_command({command});\ntext(done.output);\n");
+                ("exec", ToolInput::Text(script))
+            }
+        };
+        ToolUse { name: name.to_owned(), id: String::new(), input }
+    }
 }
 
 /// A tool that the model asks for.
@@ -103,10 +150,9 @@ impl Answer {
         Self { text: text.into(), usage, ..Self::default() }
     }
 
-    /// Words, then a function.
-    pub fn tool(text: impl Into<String>, name: &str, arguments: Value, usage: Usage) -> Self {
-        let tool = ToolUse { name: name.to_owned(), id: String::new(), input: ToolInput::Json(arguments) };
-        Self { tools: vec![tool], ..Self::text(text, usage) }
+    /// Words, then a command.
+    pub fn command(text: impl Into<String>, shell: Shell, command: &str, usage: Usage) -> Self {
+        Self { tools: vec![shell.call(command)], ..Self::text(text, usage) }
     }
 
     /// The same with a fault.
@@ -144,18 +190,21 @@ pub fn commands(agent: u64) -> [String; 2] {
 pub fn two_tools(ask: &Ask) -> Answer {
     let usage = usage(ask);
     let agent = ask.agent;
+    let Some(shell) = ask.shell else {
+        return Answer::text("Lines of a file", usage);
+    };
     let [first, second] = commands(agent);
     match ask.turn {
-        0 => Answer::tool(
+        0 => Answer::command(
             format!("I count the lines of notes.txt for agent {agent} first."),
-            "run_command",
-            json!({ "command": first }),
+            shell,
+            &first,
             usage,
         ),
-        1 => Answer::tool(
+        1 => Answer::command(
             format!("The count is known. Now I look for missing-{agent}.txt, größer als nötig."),
-            "run_command",
-            json!({ "command": second }),
+            shell,
+            &second,
             usage,
         ),
         _ => Answer::text(format!("notes.txt has three lines; missing-{agent}.txt is not there."), usage),

@@ -124,7 +124,10 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>, abort: Abor
         return plain(request, &host, &shared).await;
     };
     let gzip = shared.behaviour.gzip
-        && request.headers().get(ACCEPT_ENCODING).is_some_and(|value| value.as_bytes().windows(4).any(|w| w == b"gzip"));
+        && request
+            .headers()
+            .get(ACCEPT_ENCODING)
+            .is_some_and(|value| value.as_bytes().windows(4).any(|w| w == b"gzip"));
     let bytes = request.into_body().collect().await?.to_bytes();
     let body: Value = serde_json::from_slice(&bytes).context("the request is no JSON")?;
     let stream = body["stream"].as_bool().unwrap_or(false);
@@ -134,7 +137,9 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>, abort: Abor
         let error = if api == Api::Messages { messages::error(status) } else { super::error(status) };
         let mut response = json_response(status, &error);
         response.headers_mut().insert("retry-after-ms", HeaderValue::from_static("10"));
-        response.headers_mut().insert("x-should-retry", HeaderValue::from_static(if status == 429 { "true" } else { "false" }));
+        response
+            .headers_mut()
+            .insert("x-should-retry", HeaderValue::from_static(if status == 429 { "true" } else { "false" }));
         return Ok(response);
     }
     let (id, model) = (&served.id, &served.model);
@@ -210,8 +215,12 @@ async fn plain(request: Request<Incoming>, host: &str, shared: &Shared) -> Resul
     let tail = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
     let body = request.into_body().collect().await?.to_bytes();
     let (status, answer) = match tail.as_str() {
-        "models" => (200, json!({ "object": "list", "data": [{ "id": "gpt-mock", "object": "model" }] })),
-        "echo" => (200, json!({ "size": body.len(), "sum": body.iter().map(|byte| u64::from(*byte)).sum::<u64>() })),
+        "models" if path.starts_with("/v1/") => {
+            (200, json!({ "object": "list", "data": [{ "id": "gpt-mock", "object": "model" }] }))
+        }
+        "echo" => {
+            (200, json!({ "size": body.len(), "sum": body.iter().map(|byte| u64::from(*byte)).sum::<u64>() }))
+        }
         "weather" => (200, json!({ "city": "Ulm", "degrees": 21 })),
         "teapot" => (418, json!({ "error": { "message": "short and stout" } })),
         _ => (404, json!({ "error": { "message": "the mock knows nothing of this" } })),

@@ -28,7 +28,11 @@ const PING: u8 = 9;
 const PONG: u8 = 10;
 
 /// Answers the handshake; the conversation goes on in a task.
-pub(super) fn upgrade(request: &mut Request<Incoming>, host: &str, shared: Arc<Shared>) -> Result<Response<Body>> {
+pub(super) fn upgrade(
+    request: &mut Request<Incoming>,
+    host: &str,
+    shared: Arc<Shared>,
+) -> Result<Response<Body>> {
     let key = request.headers().get(SEC_WEBSOCKET_KEY).context("no key")?.to_str()?;
     let accept = STANDARD.encode(Sha1::digest(format!("{key}{GUID}")));
     let deflate = Deflate::offered(request.headers());
@@ -63,7 +67,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             continue;
         }
         if body["generate"] == json!(false) {
-            let id = shared.prewarmed();
+            let id = shared.prewarmed(&body);
             let model = body["model"].as_str().unwrap_or_default();
             for event in responses::events(&id, model, &Default::default()) {
                 socket.send(TEXT, event.to_string().as_bytes()).await?;
@@ -95,7 +99,8 @@ struct Deflate {
 
 impl Deflate {
     fn offered(headers: &HeaderMap) -> Option<Self> {
-        let mut offers = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().filter_map(|value| value.to_str().ok());
+        let mut offers =
+            headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().filter_map(|value| value.to_str().ok());
         let offer = offers.find(|offer| offer.contains("permessage-deflate"))?;
         let keep_ours = !offer.contains("server_no_context_takeover");
         let keep_theirs = !offer.contains("client_no_context_takeover");
