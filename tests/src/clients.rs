@@ -13,7 +13,8 @@ use crate::provider::script::Api;
 /// A word that stands in every credential of the tests; no output may contain it.
 pub const CANARY: &str = "TRACKWAYLEAKCANARY";
 
-const OPENAI_KEY: &str = "sk-proj-TRACKWAYLEAKCANARY0123456789abcdefghijklmnopqrstuv";
+/// The key that clients of OpenAI are given.
+pub const OPENAI_KEY: &str = "sk-proj-TRACKWAYLEAKCANARY0123456789abcdefghijklmnopqrstuv";
 const ANTHROPIC_KEY: &str = "sk-ant-api03-TRACKWAYLEAKCANARY0123456789abcdefghijklmnopqrstuv";
 
 /// Where `cargo xtask setup` puts the clients.
@@ -99,10 +100,14 @@ impl Client {
         }
     }
 
+    /// The interpreter with the Python packages.
+    pub fn python() -> String {
+        installed().join("python/bin/python").to_string_lossy().into_owned()
+    }
+
     fn words(self, agent: u64) -> Vec<String> {
         let python = |script: &str, flags: &[(bool, &str)]| {
-            let interpreter = installed().join("python/bin/python");
-            let mut words = vec![interpreter.to_string_lossy().into_owned(), script.to_owned()];
+            let mut words = vec![Self::python(), script.to_owned()];
             words.extend(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| (*flag).to_owned()));
             words.extend(["--agent".to_owned(), agent.to_string()]);
             words
@@ -181,9 +186,11 @@ pub fn workplace(parent: &Path, name: &str) -> Result<PathBuf> {
     let folder = (0..).map(|n| parent.join(format!("{name}.{n}"))).find(|path| !path.exists());
     let folder = folder.context("no free name")?;
     fs::create_dir(&folder)?;
-    fs::create_dir(folder.join("home"))?;
-    open_to_all(&folder)?;
-    open_to_all(&folder.join("home"))?;
+    for inner in ["", "home", "tmp"] {
+        let path = folder.join(inner);
+        fs::create_dir_all(&path)?;
+        open_to_all(&path)?;
+    }
     fs::write(folder.join("notes.txt"), "alpha\nbeta\ngamma\n")?;
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients"))? {
         let path = entry?.path();

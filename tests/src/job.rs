@@ -57,6 +57,8 @@ impl Job {
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
             ("HOME", home.into_os_string()),
             ("LANG", "C.UTF-8".into()),
+            ("TMPDIR", folder.join("tmp").into_os_string()),
+            ("PYTHONDONTWRITEBYTECODE", "1".into()),
         ];
         Self {
             arguments: arguments.into_iter().map(Into::into).collect(),

@@ -101,6 +101,14 @@ impl Namespace {
         Ok(tokio::net::TcpListener::from_std(listener)?)
     }
 
+    /// What is found in `folder` inside.
+    pub async fn list(&self, folder: &'static str) -> Result<Vec<String>> {
+        let names = move || -> std::io::Result<Vec<String>> {
+            fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        };
+        Ok(self.inside(names).await??)
+    }
+
     /// A folder that goes away with the namespace; everybody may enter it.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -138,6 +146,8 @@ fn enter(hosts: &Path, store: &Path) -> Result<()> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("private mounts")?;
     mount(Some(hosts), "/etc/hosts", none, MsFlags::MS_BIND, none).context("hosts file")?;
     mount(Some(store), STORE, none, MsFlags::MS_BIND, none).context("certificate store")?;
+    // What a run leaves behind there is then its own.
+    mount(none, "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755")).context("/run")?;
     run("ip", &["link", "set", "lo", "up"])?;
     for address in [ORIGIN, SILENT] {
         run("ip", &["address", "add", &format!("{address}/32"), "dev", "lo"])?;

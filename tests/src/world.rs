@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use crate::clients::Client;
+use crate::clients::{Client, OPENAI_KEY, workplace};
 use crate::collector::{Collector, Mood, Protocol};
 use crate::job::{Job, Outcome};
 use crate::namespace::Namespace;
@@ -38,6 +38,17 @@ impl World {
     /// The command of `client`, not wrapped.
     pub fn job(&self, client: Client, agent: u64) -> Result<Job> {
         client.job(agent, self.namespace.folder())
+    }
+
+    /// Any command, in a folder with the scripts and with the keys in its environment. The first word `python`
+    /// stands for the interpreter with the packages.
+    pub fn command(&self, words: &[&str]) -> Result<Job> {
+        let folder = workplace(self.namespace.folder(), "command")?;
+        let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        if let Some(first) = words.first_mut().filter(|first| *first == "python") {
+            *first = Client::python();
+        }
+        Ok(Job::new(words, &folder).env("OPENAI_API_KEY", OPENAI_KEY))
     }
 
     /// The command of `client` without Trackway: Node knows the provider's root from the environment,

@@ -154,7 +154,7 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>, abort: Abor
             .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default()))
             .collect(),
     };
-    Ok(send(text, gzip, &served, abort)?)
+    send(text, gzip, &served, abort)
 }
 
 /// Sends a text in random pieces, or what the fault leaves of it.
