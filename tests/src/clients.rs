@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::job::Job;
-use crate::namespace::open_to_all;
+use crate::namespace::{CLIENTS, open_to_all};
 use crate::provider::script::Api;
 
 /// A word that stands in every credential of the tests; no output may contain it.
@@ -18,7 +18,7 @@ pub const OPENAI_KEY: &str = "sk-proj-TRACKWAYLEAKCANARY0123456789abcdefghijklmn
 const ANTHROPIC_KEY: &str = "sk-ant-api03-TRACKWAYLEAKCANARY0123456789abcdefghijklmnopqrstuv";
 
 /// Where `cargo xtask setup` puts the clients.
-fn installed() -> PathBuf {
+pub(crate) fn installed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(".setup")
 }
 
@@ -102,7 +102,7 @@ impl Client {
 
     /// The interpreter with the Python packages.
     pub fn python() -> String {
-        installed().join("python/bin/python").to_string_lossy().into_owned()
+        format!("{CLIENTS}/python/bin/python")
     }
 
     fn words(self, agent: u64) -> Vec<String> {
@@ -118,8 +118,9 @@ impl Client {
             words.extend(["--agent".to_owned(), agent.to_string()]);
             words
         };
-        let tool =
-            |name: &str| installed().join("node/node_modules/.bin").join(name).to_string_lossy().into_owned();
+        // The package's own launcher is made by an install script, which is not run.
+        let machine = if cfg!(target_arch = "x86_64") { "x64-baseline" } else { "arm64" };
+        let modules = format!("{CLIENTS}/node/node_modules");
         let task =
             format!("Count the lines of notes.txt, then look for the missing file. You are agent-{agent}.");
         match self {
@@ -139,13 +140,13 @@ impl Client {
             Self::NodeResponses { stream } => node("responses", stream),
             Self::Codex { .. } => {
                 let flags = ["exec", "--dangerously-bypass-approvals-and-sandbox", "--skip-git-repo-check"];
-                let mut words = vec![tool("codex")];
+                let mut words = vec![format!("{modules}/.bin/codex")];
                 words.extend(flags.map(str::to_owned));
                 words.push(task);
                 words
             }
             Self::Opencode => {
-                let mut words = vec![tool("opencode")];
+                let mut words = vec![format!("{modules}/opencode-linux-{machine}/bin/opencode")];
                 words.extend(["run", "--model", "openai/gpt-5.1"].map(str::to_owned));
                 words.push(task);
                 words
@@ -201,7 +202,7 @@ pub fn workplace(parent: &Path, name: &str) -> Result<PathBuf> {
         }
     }
     // Node looks for packages beside the script.
-    symlink(installed().join("node/node_modules"), folder.join("node_modules"))?;
+    symlink(format!("{CLIENTS}/node/node_modules"), folder.join("node_modules"))?;
     Ok(folder)
 }
 

@@ -43,6 +43,11 @@ const NAMES: &[&str] = &[
     "redis.example",
 ];
 
+/// Where the installed clients are found inside: the checkout itself may lie in a folder that only root enters.
+pub const CLIENTS: &str = "/mnt/clients";
+/// Where the binary under test is found inside.
+pub const BINARY: &str = "/mnt/trackway";
+
 const STORE: &str = "/etc/ssl/certs";
 
 type Task = Box<dyn FnOnce() + Send>;
@@ -149,6 +154,17 @@ fn enter(hosts: &Path, store: &Path) -> Result<()> {
     // What a run leaves behind there is then its own.
     mount(none, "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755")).context("/run")?;
     run("ip", &["link", "set", "lo", "up"])?;
+    mount(none, "/mnt", Some("tmpfs"), MsFlags::empty(), Some("mode=755")).context("/mnt")?;
+    let clients = crate::clients::installed();
+    if clients.exists() {
+        fs::create_dir(CLIENTS)?;
+        mount(Some(&clients), CLIENTS, none, MsFlags::MS_BIND, none).context("clients")?;
+    }
+    let binary = crate::trackway::built();
+    if binary.exists() {
+        fs::write(BINARY, "")?;
+        mount(Some(&binary), BINARY, none, MsFlags::MS_BIND, none).context("binary")?;
+    }
     for address in [ORIGIN, SILENT] {
         run("ip", &["address", "add", &format!("{address}/32"), "dev", "lo"])?;
     }

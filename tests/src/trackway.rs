@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use crate::collector::Collector;
 use crate::job::Job;
+use crate::namespace::BINARY;
 
 /// The binary: `TRACKWAY_BIN`, else the release build of this workspace.
-pub fn binary() -> PathBuf {
-    let built = || {
+pub(crate) fn built() -> PathBuf {
+    let release = || {
         let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
         target.join("release/trackway")
     };
-    env::var_os("TRACKWAY_BIN").map_or_else(built, PathBuf::from)
+    env::var_os("TRACKWAY_BIN").map_or_else(release, PathBuf::from)
 }
 
 /// How a run is asked for.
@@ -52,9 +53,10 @@ impl Run {
 
     /// The job, wrapped.
     pub fn of(&self, job: Job) -> Job {
-        let binary = binary().to_string_lossy().into_owned();
-        let words =
-            [binary, "run".to_owned()].into_iter().chain(self.options.clone()).chain(["--".to_owned()]);
+        let words = [BINARY.to_owned(), "run".to_owned()]
+            .into_iter()
+            .chain(self.options.clone())
+            .chain(["--".to_owned()]);
         let job = job.under(words.collect::<Vec<_>>());
         match self.protocol {
             Some(name) => job.env("OTEL_EXPORTER_OTLP_PROTOCOL", name),

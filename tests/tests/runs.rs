@@ -10,10 +10,11 @@ use trackway_tests::clients::{CANARY, Client, OPENAI_KEY};
 use trackway_tests::collector::{Mood, Protocol};
 use trackway_tests::expect::{Expected, check};
 use trackway_tests::job::Job;
+use trackway_tests::namespace::BINARY;
 use trackway_tests::provider::Behaviour;
 use trackway_tests::provider::script::{Answer, Ask, usage};
 use trackway_tests::spans::Spans;
-use trackway_tests::trackway::{Run, binary};
+use trackway_tests::trackway::Run;
 use trackway_tests::world::{World, privileged};
 
 const ARRIVAL: Duration = Duration::from_secs(10);
@@ -357,14 +358,12 @@ async fn demo_and_doctor_need_nothing() -> Result<()> {
         return Ok(());
     }
     let world = World::new(Behaviour::default()).await?;
-    let binary = binary();
-    let binary = binary.to_string_lossy();
     for user in [&NOBODY[..], &[]] {
-        let demo = world.command(&[&binary, "demo"])?.under(user.iter().copied());
+        let demo = world.command(&[BINARY, "demo"])?.under(user.iter().copied());
         let outcome = demo.run(&world.namespace).await?.success()?;
         let told = format!("{}{}", outcome.stdout, outcome.stderr);
         assert!(told.contains("invoke_agent") && told.contains("trackway run"), "{told}");
-        let doctor = world.command(&[&binary, "doctor"])?.under(user.iter().copied());
+        let doctor = world.command(&[BINARY, "doctor"])?.under(user.iter().copied());
         let outcome = doctor.run(&world.namespace).await?;
         assert!(outcome.status.is_ok() && outcome.stdout.lines().count() > 3, "{outcome:?}");
     }
