@@ -180,6 +180,48 @@ async fn curl_speaks_to_a_model() -> Result<()> {
     Ok(())
 }
 
+/// Two tools in one answer, one of which makes a request of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_of_one_answer_and_their_requests() -> Result<()> {
+    if !privileged() {
+        return Ok(());
+    }
+    let commands = ["curl -sS -f https://tool.example/weather", "wc -l notes.txt"];
+    let script = move |ask: &Ask| match (ask.turn, ask.shell) {
+        (0, Some(shell)) => Answer {
+            tools: commands.map(|command| shell.call(command)).to_vec(),
+            ..Answer::text("Both at once.", usage(ask))
+        },
+        _ => Answer::text("done", usage(ask)),
+    };
+    let world = World::new(Behaviour { script: Arc::new(script), ..Behaviour::default() }).await?;
+    let client = Client::Anthropic { asynchronous: false, stream: true };
+    world.run(client, 4).await?.success()?;
+    let spans = finished(&world).await?;
+    let expected = Expected {
+        agent: client.agent_name(),
+        served: &world.provider.served(),
+        plain: &world.provider.plain(),
+        usage: true,
+        processes: false,
+    };
+    check(&spans, expected)?;
+    for command in commands {
+        let tools = spans.of("execute_tool");
+        let tool = tools.iter().find(|tool| tool.text("gen_ai.tool.call.arguments").contains(command));
+        let under = spans.under(tool.with_context(|| spans.to_string())?);
+        let words: Vec<_> = command.split(' ').collect();
+        assert!(
+            under.iter().any(|span| span.get("process.command_args") == &json!(words)),
+            "{command}\n{spans}"
+        );
+        let requests =
+            under.iter().filter(|span| span.text("url.full") == "https://tool.example/weather").count();
+        assert_eq!(requests, usize::from(command.starts_with("curl")), "{command}\n{spans}");
+    }
+    Ok(())
+}
+
 /// An agent that leaks its key wherever it can: into a tool's arguments, its result and a process's arguments.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_appear_nowhere() -> Result<()> {
