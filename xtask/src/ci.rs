@@ -10,7 +10,7 @@ use crate::{setup, test};
 
 /// Linker of the kernel programs, and the LLVM that it is built against.
 const LINKER: &str = "0.13.0";
-const LLVM: (&str, &str, &str) = ("llvm-22", "LLVM_SYS_221_PREFIX", "/usr/lib/llvm-22");
+const LLVM: (&str, &str, &str) = ("llvm-22", "LLVM_PREFIX", "/usr/lib/llvm-22");
 
 /// Debian packages with which the kernel programs are built (a compiler with `-Z build-std`'s sources, LLVM).
 const KERNEL_PACKAGES: [&str; 8] = [

@@ -1,6 +1,8 @@
-//! The project's own verbs: `cargo xtask <verb>`.
+//! The project's own verbs: `cargo xtask <verb>`. One file for each.
 
+mod bench;
 mod ci;
+mod ebpf;
 mod setup;
 mod shell;
 mod test;
@@ -23,6 +25,10 @@ enum Verb {
     Test(test::Options),
     /// Everything that must hold before a change is merged
     Ci,
+    /// Build the kernel programs into ebpf/prebuilt
+    Ebpf(ebpf::Options),
+    /// Measure what Trackway costs, as ratios to nginx and to a bare relay
+    Bench(bench::Options),
 }
 
 fn main() -> Result<()> {
@@ -30,5 +36,7 @@ fn main() -> Result<()> {
         Verb::Setup => setup::run_all(),
         Verb::Test(options) => test::run_all(&options),
         Verb::Ci => ci::run_all(),
+        Verb::Ebpf(options) => ebpf::run(&options),
+        Verb::Bench(options) => bench::run_all(&options),
     }
 }
