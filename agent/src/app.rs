@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use trackway_core::flow::Time;
-use trackway_core::run::Totals;
+use trackway_core::run::Identity;
 
 use crate::cli::Run;
 use crate::guard::{Guard, Survivors, Traces};
@@ -69,10 +69,12 @@ impl Error {
 }
 
 /// What the demonstration adds to a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Extra {
     /// Certificate authorities of origins, beside those of the system.
     pub roots: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// Where origins are that have no address of their own.
+    pub lead: Option<trackway_proxy::Lead>,
     /// Nothing leaves the machine, whatever the environment says of collectors.
     pub local: bool,
 }
@@ -89,7 +91,8 @@ pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
     let (original, pending) = signals::take_over().map_err(Error::Signals)?;
     let sinks = outputs::open(options, extra.local)?;
     let mut traces = Traces { folder: folder()?, cgroup: None };
-    let result = prepare(options, extra, &mut traces).and_then(|(capture, guard, plan)| {
+    let identity = identity::of(options, now());
+    let result = prepare(options, extra, &identity, &mut traces).and_then(|(capture, guard, plan)| {
         let start = now();
         let (child, notes) = match launch::spawn(&plan, &original) {
             Ok(started) => started,
@@ -100,7 +103,7 @@ pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
         };
         Ok((capture, guard, start, child, notes))
     });
-    let (capture, mut guard, start, child, stage_notes) = match result {
+    let (mut capture, mut guard, start, child, stage_notes) = match result {
         Ok(running) => running,
         Err(error) => {
             traces.remove();
@@ -109,7 +112,7 @@ pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
     };
     guard.watch(child.pid()).ok();
     let mut notes: Vec<String> = capture.notes().iter().cloned().chain(stage_notes).collect();
-    let identity = identity::of(options, start);
+    let identity = Identity { start, ..identity };
     let recorder =
         record::Recorder::start(identity, child.pid(), capture.source(), sinks).map_err(Error::Thread)?;
 
@@ -117,10 +120,16 @@ pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
 
     let end = now();
     pending.release();
-    let lost = capture.finish();
+    let unseen = capture.finish();
     let (totals, more) = recorder.finish(status, end);
     notes.extend(more);
-    notes.extend(summary(&totals, lost));
+    notes.extend(unseen);
+    if totals.lost_facts > 0 {
+        notes.push(format!(
+            "{} facts about processes were lost: the kernel's buffer was full",
+            totals.lost_facts
+        ));
+    }
     if !options.quiet {
         notes.iter().for_each(|note| eprintln!("trackway: {note}"));
     }
@@ -134,8 +143,13 @@ pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
 }
 
 /// Everything that stands before the command starts.
-fn prepare(options: &Run, extra: Extra, traces: &mut Traces) -> Result<(Capture, Guard, Plan), Error> {
-    let (capture, trust) = Capture::start(options, extra, traces)?;
+fn prepare(
+    options: &Run,
+    extra: Extra,
+    identity: &Identity,
+    traces: &mut Traces,
+) -> Result<(Capture, Guard, Plan), Error> {
+    let (capture, trust) = Capture::start(options, extra, identity, traces)?;
     if let (Some(line), false) = (capture.notice(), options.quiet) {
         eprintln!("trackway: {line}");
     }
@@ -150,13 +164,6 @@ fn prepare(options: &Run, extra: Extra, traces: &mut Traces) -> Result<(Capture,
         binds: trust.binds,
     };
     Ok((capture, guard, plan))
-}
-
-fn summary(totals: &Totals, lost: Option<String>) -> Vec<String> {
-    let facts = (totals.lost_facts > 0).then(|| {
-        format!("{} facts about processes were lost: the kernel's buffer was full", totals.lost_facts)
-    });
-    lost.into_iter().chain(facts).collect()
 }
 
 /// Makes the run's folder: under `/run` as root (memory, gone with the next start), else where temporary files go.

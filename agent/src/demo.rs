@@ -63,7 +63,7 @@ pub fn run(options: &Demo) -> Result<i32, Error> {
         no_color: options.no_color,
         ..Run::default()
     };
-    let status = app::observe(&run, Extra { roots: vec![root], local: true });
+    let status = app::observe(&run, Extra { roots: vec![root], lead: None, local: true });
     drop(stdin);
     provider.wait().ok();
     let status = status?;

@@ -14,8 +14,11 @@ pub const RECORD_BUSY: Duration = Duration::from_millis(5);
 pub const RECORD_IDLE: Duration = Duration::from_millis(25);
 /// Looks without a find after which it counts as idle.
 pub const RECORD_PATIENCE: u32 = 200;
-/// How long connections of the run may go on after the command ended, before the run is closed.
-pub const DRAIN: Duration = Duration::from_millis(300);
+/// Most threads of the proxy.
+pub const WORKERS: usize = 4;
+/// How long connections of the run may go on after the command ended, before the run is closed. The proxy gives
+/// them a little less.
+pub const DRAIN: Duration = Duration::from_millis(500);
 /// How long the last facts of the kernel are waited for after the command ended.
 pub const LAST_FACTS: Duration = Duration::from_millis(50);
 /// Largest certificate bundle that is read.

@@ -85,6 +85,7 @@ pub fn lay(anchor: Anchor<'_>, folder: &Path, private: bool) -> Result<Trust, Er
         combined: (!system.certificates.is_empty()).then_some(&combined),
         alone: &alone,
         hashed: &hashed,
+        system: &store.files,
     };
     let mut merged: Vec<Bundle> = Vec::new();
     trust.variables = variables::choose(
@@ -124,7 +125,9 @@ pub fn lay(anchor: Anchor<'_>, folder: &Path, private: bool) -> Result<Trust, Er
 
     trust.roots = system.certificates;
     for directory in std::env::split_paths(&std::env::var_os("SSL_CERT_DIR").unwrap_or_default()) {
-        trust.roots.extend(system::directory(&directory).certificates);
+        if !fs::canonicalize(&directory).is_ok_and(|path| store.hashed.contains(&path)) {
+            trust.roots.extend(system::directory(&directory).certificates);
+        }
     }
     trust.roots.extend(merged.into_iter().flat_map(|bundle| bundle.certificates));
     trust.roots.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));

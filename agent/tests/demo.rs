@@ -25,7 +25,7 @@ fn check(arguments: &[&str], processes: bool) {
     assert!(said.contains("This machine runs Linux"), "{said}");
     assert!(tree.contains("invoke_agent demo-agent"), "{tree}");
     assert_eq!(tree.matches("chat gpt-demo").count(), 3, "{tree}");
-    assert_eq!(tree.matches("execute_tool shell").count(), 2, "{tree}");
+    assert_eq!(tree.matches("shell {\"command\":").count(), 2, "{tree}");
     assert!(tree.contains("3 model calls · 2 tools"), "{tree}");
     assert!(tree.contains("uname -sr"), "{tree}");
     assert!(tree.contains("trackway run -- "), "tells what to type next: {tree}");

@@ -7,11 +7,33 @@
 //! - Origins are verified as the client would have verified them.
 //! - No pingora type in its public face.
 
+mod accept;
+pub mod authority;
+mod bounded;
+mod config;
+mod connection;
+mod counters;
+mod explicit;
+mod hello;
+pub mod limits;
+mod origin;
+mod relay;
+mod rewrite;
+mod sniff;
+mod standing;
+mod stream;
 pub mod tap;
+mod terminate;
 
 use std::net::SocketAddr;
 
 use trackway_core::process::ProcessKey;
+
+pub use accept::{Mode, Proxy};
+pub(crate) use accept::Shared;
+pub use config::{Config, ConfigError, Traceparent, Trusts};
+pub use counters::Counters;
+pub use origin::Lead;
 
 /// Who is behind an accepted connection.
 #[derive(Clone, Debug, Default)]

@@ -1,15 +1,19 @@
 //! What brings the command's connections to us: the kernel as root, the environment without.
 
-mod stand_in;
-
 use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use trackway_proxy::{Client, Resolve};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use trackway_core::run::{Identity, Run as Recorded};
+use trackway_proxy::authority::{Authority, AuthorityError};
+use trackway_proxy::tap::{self, Feed, Tap};
+use trackway_proxy::{Client, Config, ConfigError, Mode, Proxy, Resolve};
 
-use self::stand_in::Authority;
 use super::record::Source;
 use super::{Error as RunError, Extra};
 use crate::cli::Run;
@@ -17,6 +21,7 @@ use crate::doctor::brief;
 use crate::guard::Traces;
 use crate::kernel::cgroup::{self, Cgroup};
 use crate::kernel::{self, Kernel};
+use crate::limits::{DRAIN, TAP_BYTES, TAP_EVENTS, WORKERS};
 use crate::settings;
 use crate::trust::{self, Anchor, Trust};
 
@@ -26,6 +31,15 @@ pub enum Error {
     /// No listener on loopback.
     #[error("cannot listen on loopback: {0}")]
     Listen(#[source] io::Error),
+    /// No certificate authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The proxy refused its settings.
+    #[error(transparent)]
+    Proxy(#[from] ConfigError),
+    /// No threads for the proxy.
+    #[error("cannot start the proxy's threads: {0}")]
+    Runtime(#[source] io::Error),
 }
 
 /// Why the kernel does not help. The run goes on without it.
@@ -51,8 +65,19 @@ pub(super) struct Capture {
     told: Vec<TcpListener>,
     variables: Vec<(OsString, OsString)>,
     kernel: Option<Arc<Mutex<Kernel>>>,
+    feed: Option<Feed>,
+    serving: Option<Serving>,
     // Goes when it is dropped, if it is empty then.
     _cgroup: Option<Cgroup>,
+}
+
+/// The proxy at work.
+#[derive(Debug)]
+struct Serving {
+    runtime: Runtime,
+    listeners: Vec<JoinHandle<()>>,
+    shutdown: watch::Sender<bool>,
+    tap: Tap,
 }
 
 /// Listeners and what the kernel side says of their clients.
@@ -64,50 +89,75 @@ struct Redirect {
 
 impl Capture {
     /// Starts it. What is made on the host is entered in `traces` at once, so that it goes also where we fail.
-    pub(super) fn start(options: &Run, extra: Extra, traces: &mut Traces) -> Result<(Self, Trust), RunError> {
-        let authority = Authority::new();
-        let anchor = Anchor { pem: authority.ca_pem(), der: authority.ca_der() };
+    pub(super) fn start(
+        options: &Run,
+        extra: Extra,
+        identity: &Identity,
+        traces: &mut Traces,
+    ) -> Result<(Self, Trust), RunError> {
         let redirect = redirect(options);
-        if let Ok(redirect) = &redirect {
-            traces.cgroup = Some(redirect.cgroup.path().to_path_buf());
-        }
-        let mut trust = trust::lay(anchor, &traces.folder, redirect.is_ok())?;
-        trust.roots.extend(extra.roots);
         let mut capture = Self {
             notice: None,
-            notes: std::mem::take(&mut trust.notes),
+            notes: Vec::new(),
             told: Vec::new(),
             variables: Vec::new(),
             kernel: None,
+            feed: None,
+            serving: None,
             _cgroup: None,
         };
-        match redirect {
+        let theirs = settings::PROXIES.into_iter().find(|name| settings::get(name).is_some());
+        if let (Err(reason), Some(theirs)) = (&redirect, theirs) {
+            let reason = brief(&reason.to_string());
+            capture.notice = Some(format!(
+                "{reason}, and {theirs} names another proxy: the command runs unobserved; run as root, or unset {theirs}"
+            ));
+            return Ok((capture, Trust::default()));
+        }
+        if let Ok(redirect) = &redirect {
+            traces.cgroup = Some(redirect.cgroup.path().to_path_buf());
+        }
+        let authority = Authority::new(&[]).map_err(Error::Authority)?;
+        let pem = authority.ca_pem();
+        let anchor = Anchor { pem: &pem, der: authority.ca_der() };
+        let mut trust = trust::lay(anchor, &traces.folder, redirect.is_ok())?;
+        capture.notes = std::mem::take(&mut trust.notes);
+
+        let (tap, feed) = tap::channel(TAP_EVENTS, TAP_BYTES);
+        let mut roots = std::mem::take(&mut trust.roots);
+        roots.extend(extra.roots);
+        let parent = format!("00-{}-{}-01", identity.trace, Recorded::new(identity.clone()).root());
+        let proxy = Proxy::new(Config {
+            authority: Some(Arc::new(authority)),
+            system_roots: false,
+            roots,
+            tap: Some(tap.clone()),
+            rewrite: options.rewrite.clone(),
+            traceparent: Some(Arc::new(move |_| Some(parent.clone()))),
+            lead: extra.lead,
+            ..Config::default()
+        })
+        .map_err(Error::Proxy)?;
+        capture.feed = Some(feed);
+
+        let (listeners, mode, resolve): (_, _, Arc<dyn Resolve>) = match redirect {
             Ok(redirect) => {
-                let kernel = Arc::new(Mutex::new(redirect.kernel));
-                capture.kernel = Some(kernel);
+                let clients = redirect.kernel.clients();
+                capture.kernel = Some(Arc::new(Mutex::new(redirect.kernel)));
                 capture._cgroup = Some(redirect.cgroup);
-                let _listeners = redirect.listeners;
+                (redirect.listeners, Mode::Redirect, clients)
             }
             Err(reason) => {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Listen)?;
                 let address = listener.local_addr().map_err(Error::Listen)?;
-                match settings::PROXIES.into_iter().find(|name| settings::get(name).is_some()) {
-                    Some(theirs) => {
-                        trust = Trust::default();
-                        capture.notice = Some(format!(
-                            "{}, and {theirs} names another proxy: the command runs unobserved; run as root, or unset {theirs}",
-                            brief(&reason.to_string())
-                        ));
-                    }
-                    None => {
-                        capture.notice = notice(&reason);
-                        capture.variables = variables(address);
-                        tell_java(&mut trust, address);
-                        capture.told.push(listener);
-                    }
-                }
+                capture.notice = notice(&reason);
+                capture.variables = variables(address);
+                tell_java(&mut trust, address);
+                capture.told.push(listener.try_clone().map_err(Error::Listen)?);
+                (vec![listener], Mode::Explicit, Arc::new(Unknown))
             }
-        }
+        };
+        capture.serving = Some(Serving::start(&proxy, listeners, mode, &resolve, tap)?);
         Ok((capture, trust))
     }
 
@@ -131,14 +181,65 @@ impl Capture {
         self.variables.clone()
     }
 
-    /// Where the recorder reads.
-    pub(super) fn source(&self) -> Source {
-        Source { feed: None, kernel: self.kernel.clone() }
+    /// Where the recorder reads. Once.
+    pub(super) fn source(&mut self) -> Source {
+        Source { feed: self.feed.take(), kernel: self.kernel.clone() }
     }
 
-    /// Ends it. What was lost, as a line.
-    pub(super) fn finish(self) -> Option<String> {
-        None
+    /// Gives open connections a moment and ends them. What was lost or not seen, line by line.
+    pub(super) fn finish(&mut self) -> Vec<String> {
+        let mut lines: Vec<String> = self.serving.take().map(Serving::finish).into_iter().flatten().collect();
+        if let Some(kernel) = &self.kernel {
+            lines.extend(kernel.lock().unwrap_or_else(PoisonError::into_inner).report());
+        }
+        lines
+    }
+}
+
+impl Serving {
+    fn start(
+        proxy: &Proxy,
+        listeners: Vec<TcpListener>,
+        mode: Mode,
+        resolve: &Arc<dyn Resolve>,
+        tap: Tap,
+    ) -> Result<Self, Error> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers)
+            .thread_name("proxy")
+            .enable_all()
+            .build()
+            .map_err(Error::Runtime)?;
+        let (shutdown, stop) = watch::channel(false);
+        let inside = runtime.enter();
+        let listeners = listeners.into_iter().map(|listener| {
+            listener.set_nonblocking(true).map_err(Error::Listen)?;
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Listen)?;
+            let (proxy, resolve, stop) = (proxy.clone(), Arc::clone(resolve), stop.clone());
+            Ok(runtime.spawn(async move { proxy.serve(listener, mode, resolve, stop).await }))
+        });
+        let listeners = listeners.collect::<Result<_, Error>>()?;
+        drop(inside);
+        Ok(Self { runtime, listeners, shutdown, tap })
+    }
+
+    fn finish(self) -> Option<String> {
+        self.shutdown.send_replace(true);
+        self.runtime.block_on(async {
+            let all = async {
+                for listener in self.listeners {
+                    listener.await.ok();
+                }
+            };
+            tokio::time::timeout(DRAIN, all).await.ok();
+        });
+        // A look-up of a name that hangs must not hold us.
+        self.runtime.shutdown_timeout(Duration::ZERO);
+        let losses = self.tap.losses();
+        (losses.slices + losses.events > 0).then(|| {
+            format!("{} bytes passed unseen: they came faster than they could be read", losses.bytes)
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use trackway_proxy::tap::{Event, Feed};
 
 use super::now;
 use crate::kernel::Kernel;
-use crate::limits::{LAST_FACTS, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE};
+use crate::limits::{LAST_FACTS, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_BATCH, TAP_EVENTS};
 use crate::sink::Sink;
 
 /// Where facts come from.
@@ -68,6 +68,8 @@ struct State {
     sinks: Vec<Box<dyn Sink>>,
     identity: Identity,
     observers: HashMap<FlowId, Observer>,
+    /// Whether the kernel has told of the end of the command's process.
+    ended: bool,
     // Kept between looks, so that a look allocates nothing.
     facts: Vec<ProcessFact>,
     events: Vec<Event>,
@@ -83,6 +85,7 @@ impl State {
             sinks,
             identity,
             observers: HashMap::new(),
+            ended: false,
             facts: Vec::new(),
             events: Vec::new(),
             calls: Vec::new(),
@@ -114,7 +117,7 @@ impl State {
             run.process(fact);
         }
         if let Some(feed) = &mut self.source.feed {
-            feed.drain(&mut self.events);
+            while feed.drain(&mut self.events, TAP_BATCH) == TAP_BATCH && self.events.len() < TAP_EVENTS {}
         }
         busy |= !self.events.is_empty();
         for event in self.events.drain(..) {
@@ -188,12 +191,10 @@ impl State {
         let deadline = Instant::now() + LAST_FACTS;
         loop {
             self.drain_kernel();
-            let ended = |fact: &ProcessFact| matches!(fact, ProcessFact::Exit { process, .. } if process.pid == self.pid);
-            let seen = self.facts.iter().any(ended);
             for fact in self.facts.drain(..) {
                 run.process(fact);
             }
-            if seen || Instant::now() > deadline {
+            if self.ended || Instant::now() > deadline {
                 return;
             }
             std::thread::sleep(RECORD_BUSY / 5);
@@ -234,7 +235,13 @@ impl State {
 
     fn drain_kernel(&mut self) {
         if let Some(kernel) = &self.source.kernel {
+            let before = self.facts.len();
             kernel.lock().unwrap_or_else(PoisonError::into_inner).drain(&mut self.facts);
+            self.ended |= self
+                .facts
+                .iter()
+                .skip(before)
+                .any(|fact| matches!(fact, ProcessFact::Exit { process, .. } if process.pid == self.pid));
         }
     }
 }

@@ -94,6 +94,7 @@ impl Setting {
             combined: self.combined.then_some(&combined),
             alone: &alone,
             hashed: Path::new("/r/hashed"),
+            system: &[],
         };
         let current =
             |name: &str| self.user.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());

@@ -43,6 +43,8 @@ pub struct Files<'a> {
     pub alone: &'a PathBuf,
     /// A directory with ours under its hash.
     pub hashed: &'a Path,
+    /// The system's own bundles, links resolved: a variable that names one of them names the default.
+    pub system: &'a [PathBuf],
 }
 
 /// Chooses the variables. `current` gives what the user has set; `merge` writes their bundle with ours added.
@@ -64,7 +66,9 @@ pub fn choose(
     for (name, default) in defaults {
         match current(name) {
             Some(theirs) => {
-                if let Some(bundle) = readable(&theirs) {
+                if let (Some(combined), true) = (files.combined, names(files.system, &theirs)) {
+                    out.push((name.into(), combined.into()));
+                } else if let Some(bundle) = readable(&theirs) {
                     out.push((name.into(), merge(name, bundle)?.into()));
                 }
             }
@@ -80,6 +84,10 @@ pub fn choose(
         out.push((DIRECTORY.into(), directories));
     }
     Ok(out)
+}
+
+fn names(system: &[PathBuf], path: &OsStr) -> bool {
+    std::fs::canonicalize(path).is_ok_and(|path| system.contains(&path))
 }
 
 /// What a variable names: a bundle, or for some runtimes a directory.
