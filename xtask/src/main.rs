@@ -1,1 +1,42 @@
-fn main() {}
+//! The project's own verbs: `cargo xtask <verb>`. One file for each.
+
+mod bench;
+mod ci;
+mod ebpf;
+mod setup;
+mod shell;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own verbs")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Install what the tests need: system packages, and the real clients at pinned versions
+    Setup,
+    /// Set up, build, and run every test that these privileges allow
+    Test(test::Options),
+    /// Everything that must hold before a change is merged
+    Ci,
+    /// Build the kernel programs into ebpf/prebuilt
+    Ebpf(ebpf::Options),
+    /// Measure what Trackway costs, as ratios to nginx and to a bare relay
+    Bench(bench::Options),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().verb {
+        Verb::Setup => setup::run_all(),
+        Verb::Test(options) => test::run_all(&options),
+        Verb::Ci => ci::run_all(),
+        Verb::Ebpf(options) => ebpf::run(&options),
+        Verb::Bench(options) => bench::run_all(&options),
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::flow::{FlowId, Time};
+use crate::flow::{FlowId, Plane, Time};
 use crate::process::ProcessKey;
 
 /// One request and its answer, understood.
@@ -14,6 +14,8 @@ pub struct Call {
     pub index: u64,
     /// The process that made it, where it is known.
     pub process: Option<ProcessKey>,
+    /// How its connection was captured.
+    pub plane: Plane,
     /// First byte of the request.
     pub start: Time,
     /// Last byte of the request.

@@ -9,7 +9,7 @@
 //!
 //! The directions may be interleaved in any way that respects causality. Bytes that cannot be understood
 //! before the other direction has said more (an answer ahead of its request, what follows a request to
-//! upgrade) are held, at most [`limits::HELD_BYTES`](crate::limits::HELD_BYTES).
+//! upgrade) are held, at most [`limits::HELD_BYTES`].
 //!
 //! # Gaps
 //!

@@ -2,9 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
-use super::chunk::{Chunked, Step};
+use super::chunk::Step;
 use super::exchange::{Exchanges, Piece};
 use super::sniff::{is_request_start, is_response_start};
 use super::{ExchangeId, Next, Switch};
@@ -13,8 +11,10 @@ use crate::flow::{Direction, Time};
 use crate::limits;
 
 mod head;
+mod lane;
 
-use head::{Body, Collector, Taken};
+use head::{Body, Taken};
+use lane::{Lane, State, split};
 
 /// Both directions of an HTTP/1 connection.
 #[derive(Debug, Default)]
@@ -27,28 +27,6 @@ pub(super) struct Session {
     queue: VecDeque<Pending>,
     /// After a gap in the requests, responses may come whose requests were lost.
     doubt: bool,
-}
-
-/// One direction.
-#[derive(Debug, Default)]
-struct Lane {
-    state: State,
-    head: Collector,
-    /// The way was lost: only a slice that begins as a message does is read.
-    lost: bool,
-    held: Vec<Piece>,
-    held_bytes: usize,
-}
-
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Head,
-    Length(u64),
-    Chunked(Chunked),
-    UntilClose,
-    /// The request asked for another protocol; what follows is known once it is answered.
-    Await,
 }
 
 #[derive(Debug)]
@@ -65,8 +43,8 @@ impl Session {
         let mut work = VecDeque::from([piece]);
         while let Some(piece) = work.pop_front() {
             let switch = match piece.direction {
-                Direction::ToOrigin => self.to_origin(piece, exchanges),
-                Direction::ToClient => self.to_client(piece, exchanges),
+                Direction::ToOrigin => self.requests(piece, exchanges),
+                Direction::ToClient => self.responses(piece, exchanges),
             };
             if let Some(mut switch) = switch {
                 switch.rest.append(&mut self.response.held);
@@ -117,7 +95,7 @@ impl Session {
         }
     }
 
-    fn to_origin(&mut self, piece: Piece, exchanges: &mut Exchanges) -> Option<Switch> {
+    fn requests(&mut self, piece: Piece, exchanges: &mut Exchanges) -> Option<Switch> {
         let Piece { gap, mut bytes, time, .. } = piece;
         if matches!(self.request.state, State::Await) {
             return self.hold(Piece { direction: Direction::ToOrigin, gap, bytes, time }, exchanges);
@@ -190,7 +168,7 @@ impl Session {
         None
     }
 
-    fn to_client(&mut self, piece: Piece, exchanges: &mut Exchanges) -> Option<Switch> {
+    fn responses(&mut self, piece: Piece, exchanges: &mut Exchanges) -> Option<Switch> {
         let Piece { gap, mut bytes, time, .. } = piece;
         let front = self.queue.front().map(|p| p.id);
         if gap > 0 && !self.response.absorb(gap, front, Direction::ToClient, exchanges) {
@@ -394,55 +372,4 @@ impl Session {
         }
         None
     }
-}
-
-impl Lane {
-    fn release(&mut self, work: &mut VecDeque<Piece>) {
-        self.held_bytes = 0;
-        for piece in self.held.drain(..).rev() {
-            work.push_front(piece);
-        }
-    }
-
-    /// Bytes were lost: true where the framing of what follows is known all the same.
-    fn absorb(
-        &mut self,
-        gap: u64,
-        id: Option<ExchangeId>,
-        direction: Direction,
-        exchanges: &mut Exchanges,
-    ) -> bool {
-        let known = match &mut self.state {
-            State::Length(left) if *left >= gap => {
-                *left -= gap;
-                true
-            }
-            State::Chunked(chunked) => chunked.skip(gap),
-            State::UntilClose => true,
-            _ => false,
-        };
-        let id = id.filter(|_| !matches!(self.state, State::Head));
-        if known && let Some(id) = id {
-            exchanges.wire(id, direction, gap);
-        }
-        exchanges.fault(id, "gap", format!("{gap} bytes were not seen"));
-        known
-    }
-}
-
-impl From<Body> for State {
-    fn from(body: Body) -> Self {
-        match body {
-            Body::Length(length) => State::Length(length),
-            Body::Chunked => State::Chunked(Chunked::default()),
-            Body::UntilClose | Body::Tunnel => State::UntilClose,
-        }
-    }
-}
-
-/// Takes as much of `bytes` as belongs to a body of which `left` remain.
-fn split(bytes: &mut Bytes, left: &mut u64) -> Bytes {
-    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-    *left -= take as u64;
-    bytes.split_to(take)
 }

@@ -222,7 +222,7 @@ impl Session {
 
     fn request(&mut self, head: Head, fields: Fields, time: Time, exchanges: &mut Exchanges) {
         // A stream that is not new gets trailers here, or was reset before.
-        if head.stream <= self.last || head.stream % 2 == 0 {
+        if head.stream <= self.last || head.stream.is_multiple_of(2) {
             return;
         }
         self.last = head.stream;

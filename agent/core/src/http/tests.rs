@@ -7,6 +7,7 @@ use super::*;
 
 mod h1;
 mod h2;
+mod order;
 mod ws;
 
 const C: Direction = Direction::ToOrigin;
@@ -73,7 +74,7 @@ fn open(map: &mut BTreeMap<ExchangeId, Exchange>, id: ExchangeId) -> &mut Exchan
     exchange
 }
 
-/// What one peer sends, and how many bytes of the other side it waits for.
+/// What one peer sends after everything before it has passed.
 #[derive(Clone, Debug)]
 struct Turn {
     direction: Direction,
@@ -134,8 +135,7 @@ fn whole(turns: &[Turn], close: Close) -> (Vec<Exchange>, Vec<&'static str>) {
     driver.close(close)
 }
 
-/// The turns cut anywhere. A turn of the client waits for every turn of the server before it and the other
-/// way round, except that the server's bytes may overtake the client's last `early` bytes.
+/// The turns in their order, cut anywhere.
 fn cut(turns: &[Turn], cuts: &[usize], close: Close) -> (Vec<Exchange>, Vec<&'static str>) {
     let mut driver = Driver::default();
     let mut cuts = cuts.iter().cycle();

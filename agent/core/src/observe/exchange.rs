@@ -57,6 +57,7 @@ impl Exchange {
                 flow: flow.id,
                 index,
                 process: flow.process,
+                plane: flow.plane,
                 start: first_byte,
                 request_end: first_byte,
                 first_byte: None,

@@ -17,6 +17,7 @@ pub(super) fn exchange(call: &Call, set: &mut Attributes) {
     if let Some(status) = http.status {
         set.int(names::HTTP_STATUS, status);
     }
+    set.plain(names::CAPTURE_PLANE, plane(call.plane));
     set.count(names::HTTP_RESEND_COUNT, http.resend_count.unwrap_or(0).into());
     let faults = call.faults.iter().take(limits::FAULTS);
     let faults = faults.map(|fault| format!("{}: {}", fault.kind, redact::text(&fault.detail))).collect();
@@ -72,15 +73,18 @@ pub(super) fn host(flow: &Flow) -> String {
     flow.host.clone().or_else(address).unwrap_or_else(|| "unknown".to_owned())
 }
 
+fn plane(plane: Plane) -> &'static str {
+    match plane {
+        Plane::Redirect => "redirect",
+        Plane::Explicit => "explicit",
+    }
+}
+
 /// What is known of a connection that was not read.
 pub(super) fn unread(unread: &Unread, set: &mut Attributes) -> Option<Failure> {
     set.plain(names::SERVER_ADDRESS, host(&unread.flow));
     set.int(names::SERVER_PORT, unread.flow.port);
-    let plane = match unread.flow.plane {
-        Plane::Redirect => "redirect",
-        Plane::Explicit => "explicit",
-    };
-    set.plain(names::CAPTURE_PLANE, plane);
+    set.plain(names::CAPTURE_PLANE, plane(unread.flow.plane));
     let (reason, detail) = reason(&unread.reason);
     let said = if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") };
     set.text(names::UNREAD_REASON, &said, Class::Plain);

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+type Expect<'a> = (Option<&'a str>, &'a str, Option<&'a str>, Option<u64>);
 type Seen = (Option<String>, String, Option<String>, Option<u64>);
 
 fn run(stream: &[u8], cut: usize) -> Vec<Seen> {
@@ -23,7 +24,7 @@ fn run(stream: &[u8], cut: usize) -> Vec<Seen> {
 }
 
 /// The same for every cut and every kind of line end.
-fn check(stream: &str, expect: &[(Option<&str>, &str, Option<&str>, Option<u64>)]) {
+fn check(stream: &str, expect: &[Expect<'_>]) {
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let expect: Vec<Seen> =
         expect.iter().map(|(e, d, i, r)| (owned(*e), (*d).to_owned(), owned(*i), *r)).collect();

@@ -1,8 +1,8 @@
 //! HPACK decoding (RFC 7541) from beside.
 //!
-//! Written here rather than taken from a crate because both ends of the trade-off matter: a decoder that
-//! panics or grows on bad input would cost more than one connection, and the dynamic table must stay right
-//! even for blocks whose fields nobody wants.
+//! Written here rather than taken from a crate: passive parsing is what this project is for, and
+//! fluke-hpack 0.3.1 builds its Huffman table anew for each string and keeps its bounds by assertions. The
+//! dynamic table is kept right even for blocks whose fields nobody wants.
 
 use std::collections::VecDeque;
 

@@ -258,3 +258,42 @@ fn pipeline_is_bounded() {
     assert_eq!(faults, ["limit.pipeline"]);
     assert_eq!(exchanges.len(), limits::PIPELINE + 1);
 }
+
+#[test]
+fn what_waits_is_bounded() {
+    let mut driver = Driver::default();
+    driver.send(S, vec![b'x'; limits::HELD_BYTES]).send(S, "x");
+    assert_eq!(driver.close(Close::Clean), (vec![], vec!["limit.held"]));
+
+    let mut driver = Driver::default();
+    driver.send(C, POST).send(S, OK).send(S, vec![b'x'; limits::HELD_BYTES]).send(S, "x").send(C, POST);
+    let (exchanges, faults) = driver.close(Close::Clean);
+    assert_eq!((exchanges.len(), faults), (1, vec!["limit.held"]));
+}
+
+#[test]
+fn unsolicited_responses_are_a_fault() {
+    let mut driver = Driver::default();
+    driver.send(C, POST).send(S, OK).send(S, "HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n").end(S);
+    let (exchanges, faults) = driver.close(Close::Clean);
+    assert_eq!(exchanges[0].end.unwrap().0, Completion::Complete);
+    assert_eq!(faults, ["http.unsolicited"]);
+}
+
+#[test]
+fn requests_after_the_servers_end_are_unanswered() {
+    let mut driver = Driver::default();
+    driver.send(C, POST).send(S, OK).end(S).send(C, POST).end(C);
+    let (exchanges, _) = driver.close(Close::Clean);
+    assert_eq!(exchanges[1].request_body, b"hello");
+    assert_eq!(exchanges[1].end.unwrap().0, Completion::Unanswered);
+}
+
+#[test]
+fn overlapping_slices_are_read_once() {
+    let mut driver = Driver::default();
+    driver.send(C, POST);
+    driver.offsets[0] -= 5;
+    driver.send(C, "hello").send(S, OK);
+    assert_eq!(driver.close(Close::Clean).0[0].end, Some((Completion::Complete, 5, 2)));
+}

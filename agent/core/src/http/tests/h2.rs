@@ -1,7 +1,7 @@
 use super::*;
 
 /// Writes one side of a connection.
-struct Peer {
+pub(super) struct Peer {
     direction: Direction,
     encoder: fluke_hpack::Encoder<'static>,
     bytes: Vec<u8>,
@@ -13,12 +13,12 @@ const PADDED: u8 = 8;
 const PRIORITY: u8 = 32;
 
 impl Peer {
-    fn new(direction: Direction) -> Self {
+    pub(super) fn new(direction: Direction) -> Self {
         let bytes = if direction == C { sniff::PREFACE.to_vec() } else { Vec::new() };
         Self { direction, encoder: fluke_hpack::Encoder::new(), bytes }
     }
 
-    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> &mut Self {
+    pub(super) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
         self.bytes.extend_from_slice(&[kind, flags]);
         self.bytes.extend_from_slice(&stream.to_be_bytes());
@@ -35,7 +35,7 @@ impl Peer {
         self.encoder.encode(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
     }
 
-    fn post(&mut self, stream: u32, flags: u8) -> &mut Self {
+    pub(super) fn post(&mut self, stream: u32, flags: u8) -> &mut Self {
         self.headers(
             stream,
             flags,
@@ -49,15 +49,15 @@ impl Peer {
         )
     }
 
-    fn ok(&mut self, stream: u32, flags: u8) -> &mut Self {
+    pub(super) fn ok(&mut self, stream: u32, flags: u8) -> &mut Self {
         self.headers(stream, flags, &[(":status", "200"), ("content-type", "text/event-stream")])
     }
 
-    fn data(&mut self, stream: u32, flags: u8, data: &str) -> &mut Self {
+    pub(super) fn data(&mut self, stream: u32, flags: u8, data: &str) -> &mut Self {
         self.frame(0, flags, stream, data.as_bytes())
     }
 
-    fn take(&mut self) -> Turn {
+    pub(super) fn take(&mut self) -> Turn {
         Turn { direction: self.direction, bytes: std::mem::take(&mut self.bytes) }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::call::{Call, Completion, Http, Kind, Llm, Message, Part, ToolCall, ToolResult, Usage};
-use crate::flow::{FlowId, Time};
+use crate::flow::{FlowId, Plane, Time};
 use crate::process::{ProcessFact, ProcessKey};
 use crate::run::{Identity, Run, Totals};
 use crate::telemetry::{AttributeValue, Resource, Span, TraceId};
@@ -57,6 +57,7 @@ pub(super) fn http(flow: u64, pid: u32, start: u64, end: u64, kind: Kind) -> Cal
         flow: FlowId(flow),
         index: 0,
         process: Some(key(pid)),
+        plane: Plane::Redirect,
         start: ms(start),
         request_end: ms(start),
         first_byte: Some(ms(end - 1)),

@@ -1,0 +1,84 @@
+//! One direction of an HTTP/1 connection: where in a message it is, and what waits.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::head::{Body, Collector};
+use crate::flow::Direction;
+use crate::http::ExchangeId;
+use crate::http::chunk::Chunked;
+use crate::http::exchange::{Exchanges, Piece};
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub(super) state: State,
+    pub(super) head: Collector,
+    /// The way was lost: only a slice that begins as a message does is read.
+    pub(super) lost: bool,
+    pub(super) held: Vec<Piece>,
+    pub(super) held_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) enum State {
+    #[default]
+    Head,
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+    /// The request asked for another protocol; what follows is known once it is answered.
+    Await,
+}
+
+impl Lane {
+    pub(super) fn release(&mut self, work: &mut VecDeque<Piece>) {
+        self.held_bytes = 0;
+        for piece in self.held.drain(..).rev() {
+            work.push_front(piece);
+        }
+    }
+
+    /// Bytes were lost: true where the framing of what follows is known all the same.
+    pub(super) fn absorb(
+        &mut self,
+        gap: u64,
+        id: Option<ExchangeId>,
+        direction: Direction,
+        exchanges: &mut Exchanges,
+    ) -> bool {
+        let known = match &mut self.state {
+            State::Length(left) if *left >= gap => {
+                *left -= gap;
+                true
+            }
+            State::Chunked(chunked) => chunked.skip(gap),
+            State::UntilClose => true,
+            _ => false,
+        };
+        let id = id.filter(|_| !matches!(self.state, State::Head));
+        if known && let Some(id) = id {
+            exchanges.wire(id, direction, gap);
+        }
+        exchanges.fault(id, "gap", format!("{gap} bytes were not seen"));
+        known
+    }
+}
+
+impl From<Body> for State {
+    fn from(body: Body) -> Self {
+        match body {
+            Body::Length(length) => State::Length(length),
+            Body::Chunked => State::Chunked(Chunked::default()),
+            Body::UntilClose | Body::Tunnel => State::UntilClose,
+        }
+    }
+}
+
+/// Takes as much of `bytes` as belongs to a body of which `left` remain.
+pub(super) fn split(bytes: &mut Bytes, left: &mut u64) -> Bytes {
+    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+    *left -= take as u64;
+    bytes.split_to(take)
+}

@@ -1,0 +1,85 @@
+//! A namespace with a provider and a collector in it: what most tests begin with.
+
+use anyhow::{Context, Result};
+
+use crate::clients::{Client, OPENAI_KEY, workplace};
+use crate::collector::{Collector, Mood, Protocol};
+use crate::job::{Job, Outcome};
+use crate::namespace::Namespace;
+use crate::provider::{Behaviour, Provider};
+use crate::trackway::Run;
+
+/// The three together.
+#[derive(Debug)]
+pub struct World {
+    /// The network.
+    pub namespace: Namespace,
+    /// Who answers.
+    pub provider: Provider,
+    /// Who is told.
+    pub collector: Collector,
+}
+
+impl World {
+    /// A world whose provider behaves so, and whose collector speaks gRPC.
+    pub async fn new(behaviour: Behaviour) -> Result<Self> {
+        Self::with(behaviour, Protocol::Grpc, Mood::Open).await
+    }
+
+    /// The same with a chosen collector.
+    pub async fn with(behaviour: Behaviour, protocol: Protocol, mood: Mood) -> Result<Self> {
+        let provider = Provider::new(behaviour)?;
+        let namespace = Namespace::new(&provider.root()).await?;
+        provider.serve(&namespace).await?;
+        let collector = Collector::new(&namespace, protocol, mood).await?;
+        Ok(Self { namespace, provider, collector })
+    }
+
+    /// The command of `client`, not wrapped.
+    pub fn job(&self, client: Client, agent: u64) -> Result<Job> {
+        client.job(agent, self.namespace.folder())
+    }
+
+    /// Any command, in a folder with the scripts and with the keys in its environment. The first word `python`
+    /// stands for the interpreter with the packages.
+    pub fn command(&self, words: &[&str]) -> Result<Job> {
+        let folder = workplace(self.namespace.folder(), "command")?;
+        let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        if let Some(first) = words.first_mut().filter(|first| *first == "python") {
+            *first = Client::python();
+        }
+        Ok(Job::new(words, &folder).env("OPENAI_API_KEY", OPENAI_KEY))
+    }
+
+    /// The command of `client` without Trackway: Node knows the provider's root from the environment,
+    /// everything else from the system.
+    pub fn direct(&self, client: Client, agent: u64) -> Result<Job> {
+        let root = self.namespace.folder().join("certs/mock-provider.pem");
+        let bundle = self.namespace.folder().join("certs/ca-certificates.crt");
+        Ok(self.job(client, agent)?.env("NODE_EXTRA_CA_CERTS", root).env("REQUESTS_CA_BUNDLE", bundle))
+    }
+
+    /// Runs `client` under Trackway, reporting to the collector.
+    pub async fn run(&self, client: Client, agent: u64) -> Result<Outcome> {
+        self.wrapped(self.job(client, agent)?).await.with_context(|| format!("{client:?}"))
+    }
+
+    /// Runs any command under Trackway, reporting to the collector.
+    pub async fn wrapped(&self, job: Job) -> Result<Outcome> {
+        Run::to(&self.collector).of(job).run(&self.namespace).await
+    }
+}
+
+/// Says whether the test may go on: it needs root. In CI a missing privilege is a failure.
+///
+/// # Panics
+/// If `CI` is set and the privilege is missing.
+pub fn privileged() -> bool {
+    if nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    let why = "needs root: it makes a network namespace and loads eBPF programs";
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    eprintln!("SKIPPED: {why}");
+    false
+}

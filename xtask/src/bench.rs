@@ -1,0 +1,26 @@
+//! `cargo xtask bench`: builds in release and measures. The suite itself is the package `trackway-bench`.
+
+use std::process::Command;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::shell::{cargo, run, target};
+
+/// Arguments of the verb.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Passed on to the suite: `--quick`, `--rounds N`, `--only small`, `--json`, …
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    suite: Vec<String>,
+}
+
+/// Builds and measures.
+pub(crate) fn run_all(options: &Options) -> Result<()> {
+    run(cargo().args(["build", "--release", "--locked", "-p", "trackway", "-p", "trackway-bench"]))?;
+    let release = target().join("release");
+    run(Command::new(release.join("trackway-bench"))
+        .arg("--trackway")
+        .arg(release.join("trackway"))
+        .args(&options.suite))
+}
