@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -248,18 +249,44 @@ fn descriptors_are_those_we_were_started_with() {
 }
 
 /// Starts a shell script under trackway that says `ready`, and returns it with its output.
-fn started(mode: &[&str], script: &str) -> (Child, BufReader<std::process::ChildStdout>, String) {
-    let mut child = trackway(mode)
+fn started(mode: &[&str], script: &str) -> (Started, BufReader<std::process::ChildStdout>, String) {
+    let child = trackway(mode)
         .args(["--", "sh", "-c", script])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut child = Started(child);
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
     (child, output, line)
+}
+
+/// A run that is ended with its test, also where the test fails.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if self.0.try_wait().is_ok_and(|status| status.is_none()) {
+            kill(pid(&self.0), Signal::SIGTERM).ok();
+        }
+    }
+}
+
+impl Deref for Started {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Started {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
 }
 
 fn pid(child: &Child) -> Pid {

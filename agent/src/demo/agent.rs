@@ -85,6 +85,7 @@ fn connect(address: SocketAddr) -> io::Result<Client> {
             stream
         }
     };
+    stream.set_nodelay(true)?;
     let mut roots = RootCertStore::empty();
     if let Some(file) = std::env::var_os("SSL_CERT_FILE") {
         let certificates = CertificateDer::pem_file_iter(Path::new(&file)).map_err(io::Error::other)?;

@@ -64,6 +64,7 @@ fn tls() -> Result<(Arc<ServerConfig>, String), Box<dyn std::error::Error + Send
 }
 
 fn converse(client: TcpStream, config: Arc<ServerConfig>) -> io::Result<()> {
+    client.set_nodelay(true)?;
     let connection = ServerConnection::new(config).map_err(io::Error::other)?;
     let mut client = BufReader::new(StreamOwned::new(connection, client));
     while let Some(body) = request(&mut client)? {
