@@ -11,6 +11,7 @@ mod record;
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,8 +20,9 @@ use trackway_core::flow::Time;
 use trackway_core::run::Identity;
 
 use crate::cli::Run;
-use crate::guard::{Guard, Survivors, Traces};
+use crate::guard::{Guard, News, Survivors, Traces};
 use crate::launch::{self, Plan, signals};
+use crate::say;
 use capture::Capture;
 
 /// Why nothing was run.
@@ -52,9 +54,9 @@ pub enum Error {
     /// An output cannot be used.
     #[error(transparent)]
     Output(#[from] outputs::Error),
-    /// A thread could not be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[source] io::Error),
+    /// No listener on loopback.
+    #[error("cannot listen on loopback: {0}")]
+    Listen(#[source] io::Error),
 }
 
 impl Error {
@@ -90,55 +92,46 @@ pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
     // Before the first thread: threads inherit the mask.
     let (original, pending) = signals::take_over().map_err(Error::Signals)?;
     let sinks = outputs::open(options, extra.local)?;
-    let mut traces = Traces { folder: folder()?, cgroup: None };
+    let mut site = Site::make()?;
     let identity = identity::of(options, now());
-    let result = prepare(options, extra, &identity, &mut traces).and_then(|(capture, guard, plan)| {
+    let started = prepare(options, extra, &identity, &mut site).and_then(|(capture, plan)| {
         let start = now();
-        let (child, notes) = match launch::spawn(&plan, &original) {
-            Ok(started) => started,
-            Err(error) => {
-                guard.dismiss();
-                return Err(error.into());
-            }
-        };
-        Ok((capture, guard, start, child, notes))
+        let (child, notes) = launch::spawn(&plan, &original)?;
+        Ok((capture, child, Identity { start, ..identity }, notes))
     });
-    let (mut capture, mut guard, start, child, stage_notes) = match result {
-        Ok(running) => running,
+    let (mut capture, child, identity, stage_notes) = match started {
+        Ok(started) => started,
         Err(error) => {
-            traces.remove();
+            site.clear();
             return Err(error);
         }
     };
-    guard.watch(child.pid()).ok();
+    site.tell(&News::Command(child.pid()));
     let mut notes: Vec<String> = capture.notes().iter().cloned().chain(stage_notes).collect();
-    let identity = Identity { start, ..identity };
-    let recorder =
-        record::Recorder::start(identity, child.pid(), capture.source(), sinks).map_err(Error::Thread)?;
+    let recorder = record::Recorder::start(identity, child.pid(), capture.source(), sinks);
 
     let status = child.supervise(&pending);
 
     let end = now();
     pending.release();
     let unseen = capture.finish();
-    let (totals, more) = recorder.finish(status, end);
-    notes.extend(more);
+    match recorder {
+        Ok(recorder) => {
+            let (totals, more) = recorder.finish(status, end);
+            notes.extend(more);
+            if totals.lost_facts > 0 {
+                let count = totals.lost_facts;
+                notes.push(format!("{count} facts about processes were lost: the kernel's buffer was full"));
+            }
+        }
+        // The command ran all the same.
+        Err(error) => notes.push(format!("nothing was recorded: cannot start a thread: {error}")),
+    }
     notes.extend(unseen);
-    if totals.lost_facts > 0 {
-        notes.push(format!(
-            "{} facts about processes were lost: the kernel's buffer was full",
-            totals.lost_facts
-        ));
-    }
     if !options.quiet {
-        notes.iter().for_each(|note| eprintln!("trackway: {note}"));
+        notes.iter().for_each(|note| say(note));
     }
-    if Survivors::of(&traces, None).any() {
-        guard.take_over();
-    } else {
-        traces.remove();
-        guard.dismiss();
-    }
+    site.leave();
     Ok(status)
 }
 
@@ -147,23 +140,69 @@ fn prepare(
     options: &Run,
     extra: Extra,
     identity: &Identity,
-    traces: &mut Traces,
-) -> Result<(Capture, Guard, Plan), Error> {
-    let (capture, trust) = Capture::start(options, extra, identity, traces)?;
+    site: &mut Site,
+) -> Result<(Capture, Plan), Error> {
+    let (capture, trust) = Capture::start(options, extra, identity, site)?;
     if let (Some(line), false) = (capture.notice(), options.quiet) {
-        eprintln!("trackway: {line}");
+        say(line);
     }
-    let guard = Guard::start(traces, capture.told()).map_err(Error::Guard)?;
     let mut variables = trust.variables;
     variables.extend(capture.variables());
     let plan = Plan {
         command: options.command.clone(),
         variables,
-        cgroup: traces.cgroup.clone(),
+        cgroup: site.traces.cgroup.clone(),
         overlays: trust.overlays,
         binds: trust.binds,
     };
-    Ok((capture, guard, plan))
+    Ok((capture, plan))
+}
+
+/// What a run makes on the host, with the guard that sees to its end.
+struct Site {
+    traces: Traces,
+    /// On loopback: for redirected connections, or for programs that are told of it.
+    listener: TcpListener,
+    guard: Guard,
+}
+
+impl Site {
+    fn make() -> Result<Self, Error> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Listen)?;
+        let traces = Traces { folder: folder()?, cgroup: None };
+        match Guard::start(&traces.folder, &listener) {
+            Ok(guard) => Ok(Self { traces, listener, guard }),
+            Err(error) => {
+                traces.remove();
+                Err(Error::Guard(error))
+            }
+        }
+    }
+
+    fn tell(&mut self, news: &News<'_>) {
+        if let News::Cgroup(path) = news {
+            self.traces.cgroup = Some(path.to_path_buf());
+        }
+        // A guard that is gone guards nothing, and nothing is lost but that.
+        if let Err(error) = self.guard.tell(news) {
+            tracing::warn!(%error, "the guard is gone");
+        }
+    }
+
+    /// The command never ran.
+    fn clear(self) {
+        self.traces.remove();
+        self.guard.dismiss();
+    }
+
+    /// The command has ended. What outlives it keeps what it needs.
+    fn leave(self) {
+        if Survivors::of(&self.traces, None).any() {
+            self.guard.take_over();
+        } else {
+            self.clear();
+        }
+    }
 }
 
 /// Makes the run's folder: under `/run` as root (memory, gone with the next start), else where temporary files go.

@@ -11,11 +11,12 @@
 mod survivors;
 mod tunnel;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, PipeWriter, Read, Write};
 use std::net::TcpListener;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -45,22 +46,18 @@ pub struct Traces {
 }
 
 impl Guard {
-    /// Starts it. `listeners` are those that the run's programs were told of by their environment.
-    pub fn start(traces: &Traces, listeners: &[TcpListener]) -> io::Result<Self> {
+    /// Starts it, before anything but the folder is made. `listener` is the one that the run's programs may be
+    /// told of later.
+    pub fn start(folder: &Path, listener: &TcpListener) -> io::Result<Self> {
         let (reader, control) = io::pipe()?;
         inherit(&reader, true)?;
-        let mut kept: Vec<OwnedFd> = vec![reader.into()];
-        for listener in listeners {
-            let copy = listener.try_clone()?;
-            inherit(&copy, true)?;
-            kept.push(copy.into());
-        }
+        let listener = listener.try_clone()?;
+        inherit(&listener, true)?;
         let child = Command::new("/proc/self/exe")
             .arg0("trackway")
             .arg(VERB)
-            .arg(&traces.folder)
-            .arg(traces.cgroup.as_deref().unwrap_or(Path::new("")))
-            .args(kept.iter().map(|fd| fd.as_raw_fd().to_string()))
+            .arg(folder)
+            .args([reader.as_raw_fd(), listener.as_raw_fd()].map(|fd| fd.to_string()))
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -69,9 +66,9 @@ impl Guard {
         Ok(Self { child, control })
     }
 
-    /// Tells it of the command's process.
-    pub fn watch(&mut self, pid: u32) -> io::Result<()> {
-        writeln!(self.control, "{pid}")
+    /// Tells it of what was made, or came to be, since.
+    pub fn tell(&mut self, news: &News<'_>) -> io::Result<()> {
+        self.control.write_all(&news.encode())
     }
 
     /// Nothing is left for it to do.
@@ -84,6 +81,37 @@ impl Guard {
     /// Leaves the rest to it.
     pub fn take_over(self) {
         drop(self.control);
+    }
+}
+
+/// What the guard is told while the run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News<'a> {
+    /// A cgroup was made.
+    Cgroup(&'a Path),
+    /// The run's programs are told of the listener.
+    Told,
+    /// The command's process.
+    Command(u32),
+}
+
+impl<'a> News<'a> {
+    fn encode(&self) -> Vec<u8> {
+        let (sign, value) = match self {
+            News::Cgroup(path) => (b'g', path.as_os_str().as_bytes().to_vec()),
+            News::Told => (b't', Vec::new()),
+            News::Command(pid) => (b'c', pid.to_string().into_bytes()),
+        };
+        [&[sign], value.as_slice(), &[0]].concat()
+    }
+
+    fn decode(record: &'a [u8]) -> Option<Self> {
+        match record.split_first()? {
+            (b'g', path) => Some(News::Cgroup(Path::new(OsStr::from_bytes(path)))),
+            (b't', _) => Some(News::Told),
+            (b'c', pid) => std::str::from_utf8(pid).ok()?.parse().ok().map(News::Command),
+            _ => None,
+        }
     }
 }
 
@@ -109,29 +137,32 @@ fn remove_cgroup(path: &Path) {
 
 /// The guard's own `main`.
 pub fn run(mut args: impl Iterator<Item = OsString>) -> i32 {
-    let (Some(folder), Some(cgroup)) = (args.next(), args.next()) else { return 125 };
-    let traces = Traces {
-        folder: folder.into(),
-        cgroup: Some(cgroup.into()).filter(|p: &PathBuf| *p != Path::new("")),
-    };
-    let numbers: Vec<RawFd> =
-        args.map_while(|word| word.to_str().and_then(|text| text.parse().ok())).collect();
-    close_others(&numbers);
-    let mut numbers = numbers.into_iter();
-    let Some(Ok(control)) = numbers.next().map(adopt) else { return 125 };
-    let listeners: Vec<TcpListener> =
-        numbers.filter_map(|number| adopt(number).ok()).map(TcpListener::from).collect();
+    let Some(folder) = args.next() else { return 125 };
+    let mut numbers = args.map_while(|word| word.to_str()?.parse::<RawFd>().ok());
+    let (Some(control), Some(listener)) = (numbers.next(), numbers.next()) else { return 125 };
+    close_others(&[control, listener]);
+    let (Ok(control), Ok(listener)) = (adopt(control), adopt(listener)) else { return 125 };
     // A process group leader cannot begin a session; a freshly spawned process is none.
     nix::unistd::setsid().ok();
 
-    let mut told = String::new();
+    let mut told = Vec::new();
     // Ends when the last copy of the other end is closed, which only our parent holds.
-    fs::File::from(control).read_to_string(&mut told).ok();
-    let command = told.lines().find_map(|line| line.parse().ok());
+    fs::File::from(control).read_to_end(&mut told).ok();
+    let (mut cgroup, mut command, mut serves) = (None, None, false);
+    for news in told.split(|byte| *byte == 0).filter_map(News::decode) {
+        match news {
+            News::Cgroup(path) => cgroup = Some(path.to_path_buf()),
+            News::Command(pid) => command = Some(pid),
+            // The kernel did not help after all: the run's processes are in no cgroup of ours.
+            News::Told => (serves, cgroup) = (true, None),
+        }
+    }
+    let traces = Traces { folder: folder.into(), cgroup };
     let survivors = Survivors::of(&traces, command);
 
-    if !listeners.is_empty() {
-        std::thread::spawn(move || tunnel::serve(listeners));
+    if serves {
+        let listener = TcpListener::from(listener);
+        std::thread::spawn(move || tunnel::serve(listener));
     }
     let (mut pause, longest) = GUARD_LOOK;
     while survivors.any() {
@@ -140,4 +171,18 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> i32 {
     }
     traces.remove();
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn news_arrive_as_told() {
+        let all = [News::Cgroup(Path::new("/sys/fs/cgroup/a\nb")), News::Told, News::Command(4711)];
+        let text: Vec<u8> = all.iter().flat_map(News::encode).collect();
+        assert!(text.split(|byte| *byte == 0).filter_map(News::decode).eq(all));
+        assert_eq!(News::decode(b"c12x"), None);
+        assert_eq!(News::decode(b""), None);
+    }
 }

@@ -16,3 +16,9 @@ pub mod path;
 pub mod settings;
 pub mod sink;
 pub mod trust;
+
+/// Tells the user something. Where the standard error stream is closed nobody listens, and that is no fault.
+pub fn say(line: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "trackway: {line}").ok();
+}

@@ -5,7 +5,7 @@ use std::process::exit;
 
 use clap::Parser;
 use trackway::cli::{Cli, Verb};
-use trackway::{app, demo, doctor, guard, launch, settings};
+use trackway::{app, demo, doctor, guard, launch, say, settings};
 
 fn main() {
     let mut args = std::env::args_os().skip(1);
@@ -25,11 +25,11 @@ fn command_line() -> i32 {
     diagnostics();
     match cli.verb {
         Verb::Run(options) => app::run(&options, app::Extra::default()).unwrap_or_else(|error| {
-            eprintln!("trackway: {error}");
+            say(&error.to_string());
             error.exit_code()
         }),
         Verb::Demo(options) => demo::run(&options).unwrap_or_else(|error| {
-            eprintln!("trackway: {error}");
+            say(&error.to_string());
             error.exit_code()
         }),
         Verb::Doctor(options) => doctor::run(&options),

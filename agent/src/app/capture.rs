@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use trackway_proxy::tap::{self, Feed, Tap};
 use trackway_proxy::{Client, Config, ConfigError, Mode, Proxy, Resolve};
 
 use super::record::Source;
-use super::{Error as RunError, Extra};
+use super::{Error as RunError, Extra, Site};
 use crate::cli::Run;
 use crate::doctor::brief;
-use crate::guard::Traces;
+use crate::guard::News;
 use crate::kernel::cgroup::{self, Cgroup};
 use crate::kernel::{self, Kernel};
 use crate::limits::{DRAIN, TAP_BYTES, TAP_EVENTS, WORKERS};
@@ -62,7 +62,6 @@ enum Reason {
 pub(super) struct Capture {
     notice: Option<String>,
     notes: Vec<String>,
-    told: Vec<TcpListener>,
     variables: Vec<(OsString, OsString)>,
     kernel: Option<Arc<Mutex<Kernel>>>,
     feed: Option<Feed>,
@@ -88,18 +87,17 @@ struct Redirect {
 }
 
 impl Capture {
-    /// Starts it. What is made on the host is entered in `traces` at once, so that it goes also where we fail.
+    /// Starts it. The guard is told at once of what is made on the host.
     pub(super) fn start(
         options: &Run,
         extra: Extra,
         identity: &Identity,
-        traces: &mut Traces,
+        site: &mut Site,
     ) -> Result<(Self, Trust), RunError> {
-        let redirect = redirect(options);
+        let redirect = redirect(options, site);
         let mut capture = Self {
             notice: None,
             notes: Vec::new(),
-            told: Vec::new(),
             variables: Vec::new(),
             kernel: None,
             feed: None,
@@ -114,13 +112,10 @@ impl Capture {
             ));
             return Ok((capture, Trust::default()));
         }
-        if let Ok(redirect) = &redirect {
-            traces.cgroup = Some(redirect.cgroup.path().to_path_buf());
-        }
         let authority = Authority::new(&[]).map_err(Error::Authority)?;
         let pem = authority.ca_pem();
         let anchor = Anchor { pem: &pem, der: authority.ca_der() };
-        let mut trust = trust::lay(anchor, &traces.folder, redirect.is_ok())?;
+        let mut trust = trust::lay(anchor, &site.traces.folder, redirect.is_ok())?;
         capture.notes = std::mem::take(&mut trust.notes);
 
         let (tap, feed) = tap::channel(TAP_EVENTS, TAP_BYTES);
@@ -148,12 +143,12 @@ impl Capture {
                 (redirect.listeners, Mode::Redirect, clients)
             }
             Err(reason) => {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Listen)?;
+                let listener = site.listener.try_clone().map_err(Error::Listen)?;
                 let address = listener.local_addr().map_err(Error::Listen)?;
                 capture.notice = notice(&reason);
                 capture.variables = variables(address);
                 tell_java(&mut trust, address);
-                capture.told.push(listener.try_clone().map_err(Error::Listen)?);
+                site.tell(&News::Told);
                 (vec![listener], Mode::Explicit, Arc::new(Unknown))
             }
         };
@@ -171,12 +166,7 @@ impl Capture {
         &self.notes
     }
 
-    /// The listeners that the command's programs are told of.
-    pub(super) fn told(&self) -> &[TcpListener] {
-        &self.told
-    }
-
-    /// The variables that tell of them.
+    /// The variables that tell the command's programs of us.
     pub(super) fn variables(&self) -> Vec<(OsString, OsString)> {
         self.variables.clone()
     }
@@ -244,20 +234,27 @@ impl Serving {
 }
 
 /// Puts the kernel between the command and its origins, where that is allowed.
-fn redirect(options: &Run) -> Result<Redirect, Reason> {
+fn redirect(options: &Run, site: &mut Site) -> Result<Redirect, Reason> {
     if options.explicit {
         return Err(Reason::Asked);
     }
     if !nix::unistd::geteuid().is_root() {
         return Err(Reason::NoRoot);
     }
-    let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Reason::Listen)?;
+    let v4 = site.listener.try_clone().map_err(Reason::Listen)?;
     let address = v4.local_addr().map_err(Reason::Listen)?;
     // A machine without IPv6 has no connections to redirect there.
     let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok();
     let address_v6 = v6.as_ref().and_then(|listener| listener.local_addr().ok());
     let cgroup = Cgroup::create()?;
-    let kernel = Kernel::attach(cgroup.path(), address, address_v6)?;
+    site.tell(&News::Cgroup(cgroup.path()));
+    let kernel = match Kernel::attach(cgroup.path(), address, address_v6) {
+        Ok(kernel) => kernel,
+        Err(error) => {
+            site.traces.cgroup = None;
+            return Err(error.into());
+        }
+    };
     Ok(Redirect { kernel, listeners: [Some(v4), v6].into_iter().flatten().collect(), cgroup })
 }
 

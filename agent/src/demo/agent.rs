@@ -31,7 +31,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> i32 {
     match converse(address) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("demo-agent: {error}");
+            writeln!(io::stderr(), "demo-agent: {error}").ok();
             1
         }
     }

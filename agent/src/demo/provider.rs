@@ -25,7 +25,7 @@ pub fn run() -> i32 {
     match serve() {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("trackway: the embedded provider failed: {error}");
+            crate::say(&format!("the embedded provider failed: {error}"));
             125
         }
     }

@@ -12,18 +12,15 @@ use tokio::sync::Semaphore;
 use crate::limits::{GUARD_CONNECTIONS, GUARD_HEAD_BYTES};
 
 /// Serves until the process ends.
-pub(super) fn serve(listeners: Vec<StdListener>) {
+pub(super) fn serve(listener: StdListener) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
         let places = Arc::new(Semaphore::new(GUARD_CONNECTIONS));
-        for listener in listeners {
-            if listener.set_nonblocking(true).is_ok()
-                && let Ok(listener) = TcpListener::from_std(listener)
-            {
-                tokio::spawn(accept(listener, Arc::clone(&places)));
-            }
+        if listener.set_nonblocking(true).is_ok()
+            && let Ok(listener) = TcpListener::from_std(listener)
+        {
+            accept(listener, places).await;
         }
-        std::future::pending::<()>().await;
     });
 }
 
