@@ -126,6 +126,16 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    /// A test that fails leaves no client behind, and so no cgroup either.
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _gone = self.child.kill();
+        }
+        let _reaped = self.child.wait();
+    }
+}
+
 /// Accepts within the tests' patience.
 fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     listener.set_nonblocking(true).unwrap();
