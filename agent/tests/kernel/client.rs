@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
 };
@@ -68,6 +69,18 @@ pub(crate) fn run() {
             (0..8).for_each(|_| drop(std::thread::spawn(std::thread::park)));
             std::thread::spawn(|| std::process::exit(7)).join().unwrap();
         }
+        "leader-first" => {
+            end_leader();
+            end_process(7);
+        }
+        "leader-first-alone" => {
+            end_leader();
+            end_thread(9);
+        }
+        "crowd" => {
+            (0..200).for_each(|_| drop(std::thread::spawn(std::thread::park)));
+            end_process(6);
+        }
         "exec-in-thread" => {
             use std::os::unix::process::CommandExt;
             let exec = || panic!("{}", Command::new("/bin/sh").args(["-c", "exit 5"]).exec());
@@ -83,6 +96,36 @@ fn greet(mut stream: TcpStream) {
     println!("\npeer {}", stream.peer_addr().unwrap());
     // The other end may not be interested.
     let _closed = stream.write_all(b"hello").and_then(|()| stream.read(&mut [0]));
+}
+
+/// Ends the first thread with code 4, and goes on in this one. The test harness holds the first thread, so a
+/// signal has to take it there.
+fn end_leader() {
+    extern "C" fn end(_: libc::c_int) {
+        end_thread(4);
+    }
+    let action = SigAction::new(SigHandler::Handler(end), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler makes one system call and touches nothing.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
+    let pid = nix::unistd::getpid().as_raw();
+    // SAFETY: the system call takes numbers alone.
+    assert_eq!(unsafe { libc::syscall(libc::SYS_tgkill, pid, pid, libc::SIGUSR1) }, 0);
+    let stat = format!("/proc/self/task/{pid}/stat");
+    while !std::fs::read_to_string(&stat).unwrap().contains(") Z ") {
+        std::thread::yield_now();
+    }
+}
+
+/// `exit(2)` of the calling thread alone.
+fn end_thread(code: i32) {
+    // SAFETY: the thread holds nothing that others wait for.
+    unsafe { libc::syscall(libc::SYS_exit, code) };
+}
+
+/// `exit_group(2)`
+fn end_process(code: i32) -> ! {
+    // SAFETY: nothing more of this process runs.
+    unsafe { libc::_exit(code) }
 }
 
 fn v4(to: SocketAddr) -> SockaddrIn {
