@@ -193,7 +193,7 @@ fn tool_call(
     differences.equal(format!("{at}: gen_ai.tool.name"), span.text("gen_ai.tool.name"), &tool.name);
     let told = content(span, "gen_ai.tool.call.arguments");
     differences.equal(format!("{at}: arguments"), &told, &input(tool));
-    let result = later.iter().find_map(|served| result(&served.ask.body, &tool.id));
+    let result = later.iter().find_map(|served| result(&served.ask.body, &tool.id)).map(joined);
     let told = content(span, "gen_ai.tool.call.result");
     differences.equal(format!("{at}: result"), &told, &result.unwrap_or(Value::Null));
     let rationale = span.text("agent.decision_rationale");
@@ -279,6 +279,13 @@ fn result(body: &Value, id: &str) -> Option<Value> {
         }
     }
     None
+}
+
+/// A result in parts of text is told as one text.
+fn joined(result: Value) -> Value {
+    let parts = result.as_array().map(|parts| parts.iter().map(|part| part["text"].as_str()).collect());
+    let text: Option<Option<String>> = parts;
+    text.flatten().map_or(result, Value::from)
 }
 
 /// An attribute with content: JSON, or plain text where it is none.

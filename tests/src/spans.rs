@@ -9,6 +9,9 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::Value;
 
+/// Characters of an attribute that a failed test shows.
+const SHOWN: usize = 120;
+
 /// One span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
@@ -133,14 +136,12 @@ impl Spans {
 
     fn write(&self, f: &mut fmt::Formatter<'_>, span: &Span, depth: usize) -> fmt::Result {
         let error = span.error.as_ref().map(|error| format!(" ERROR {error}")).unwrap_or_default();
-        writeln!(
-            f,
-            "{:depth$}{}{error} {}",
-            "",
-            span.name,
-            Value::from_iter(span.attributes.clone()),
-            depth = 2 * depth
-        )?;
+        write!(f, "{:depth$}{}{error}", "", span.name, depth = 2 * depth)?;
+        for (key, value) in &span.attributes {
+            let text: String = value.to_string().chars().take(SHOWN).collect();
+            write!(f, " {key}={text}")?;
+        }
+        writeln!(f)?;
         self.below(span).into_iter().try_for_each(|child| self.write(f, child, depth + 1))
     }
 }

@@ -49,8 +49,9 @@ pub(super) fn upgrade(
     tokio::spawn(async move {
         if let Ok(stream) = upgraded.await {
             let socket = Socket { stream: TokioIo::new(stream), deflate };
-            // A client that goes away ends the conversation.
-            converse(socket, &host, &shared).await.ok();
+            if let Err(error) = converse(socket, &host, &shared).await {
+                eprintln!("the provider's socket: {error:#}");
+            }
         }
     });
     Ok(response.body(whole(""))?)
@@ -129,7 +130,8 @@ impl Deflate {
             packed.reserve(256);
             let read = usize::try_from(self.outgoing.total_in() - before)?;
             self.outgoing.compress_vec(&payload[read..], &mut packed, FlushCompress::Sync)?;
-            if packed.len() < packed.capacity() {
+            let done = usize::try_from(self.outgoing.total_in() - before)? == payload.len();
+            if done && packed.len() < packed.capacity() {
                 break;
             }
         }
@@ -151,7 +153,8 @@ impl Deflate {
             plain.reserve(4096);
             let read = usize::try_from(self.incoming.total_in() - before)?;
             self.incoming.decompress_vec(&input[read..], &mut plain, FlushDecompress::Sync)?;
-            if plain.len() < plain.capacity() {
+            let done = usize::try_from(self.incoming.total_in() - before)? == input.len();
+            if done && plain.len() < plain.capacity() {
                 return Ok(plain);
             }
         }
