@@ -60,7 +60,8 @@ impl Proxy {
         let roots = Arc::new(config::roots(&config)?);
         let terminator = match &config.authority {
             Some(authority) => Some(
-                Terminator::new(Arc::clone(authority)).map_err(|error| ConfigError::Tls(error.to_string()))?,
+                Terminator::new(Arc::clone(authority))
+                    .map_err(|error| ConfigError::Tls(error.to_string()))?,
             ),
             None => None,
         };

@@ -29,8 +29,8 @@ use std::net::SocketAddr;
 
 use trackway_core::process::ProcessKey;
 
-pub use accept::{Mode, Proxy};
 pub(crate) use accept::Shared;
+pub use accept::{Mode, Proxy};
 pub use config::{Config, ConfigError, Traceparent, Trusts};
 pub use counters::Counters;
 pub use origin::Lead;

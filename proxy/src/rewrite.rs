@@ -55,7 +55,8 @@ impl Rewriter {
     fn app(&self) -> Arc<HttpProxy<Phases>> {
         let app = self.app.get_or_init(|| {
             let conf = ServerConf { max_retries: 1, ..ServerConf::default() };
-            let phases = Phases { roots: wrapped(&self.config), traceparent: self.config.traceparent.clone() };
+            let phases =
+                Phases { roots: wrapped(&self.config), traceparent: self.config.traceparent.clone() };
             Arc::new(http_proxy(&Arc::new(conf), phases))
         });
         Arc::clone(app)
@@ -131,14 +132,7 @@ pub(crate) async fn forward(connection: Connection, wire: Wire) {
     serve(&connection, Side::Plain(wire), probe, flow, false, true).await;
 }
 
-async fn serve(
-    connection: &Connection,
-    client: Side,
-    probe: Probe,
-    flow: Flow,
-    http2: bool,
-    forward: bool,
-) {
+async fn serve(connection: &Connection, client: Side, probe: Probe, flow: Flow, http2: bool, forward: bool) {
     connection.shared.counts.rewritten.add();
     let route = Route {
         tls: flow.tls,
