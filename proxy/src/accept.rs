@@ -100,7 +100,12 @@ impl Proxy {
             let accepted = tokio::select! {
                 accepted = self.accept(&listener) => accepted,
                 _ = shutdown.wait_for(|stop| *stop) => break,
-                Some(_) = connections.join_next() => continue,
+                Some(result) = connections.join_next() => {
+                    if let Err(error) = result {
+                        tracing::error!(%error, "a connection failed inside the proxy");
+                    }
+                    continue;
+                }
             };
             match accepted {
                 Ok((stream, peer, permit)) => {

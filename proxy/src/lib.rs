@@ -6,6 +6,7 @@
 //! - The tap never delays forwarding: its queue is bounded, and what does not fit is counted as lost.
 //! - Origins are verified as the client would have verified them.
 //! - No pingora type in its public face.
+#![warn(missing_docs)]
 
 mod accept;
 pub mod authority;

@@ -72,6 +72,7 @@ impl Terminator {
             .with_cert_resolver(Arc::new(One(leaf)));
         settings.alpn_protocols = key.1.iter().cloned().collect();
         settings.ticketer = Arc::clone(&self.tickets);
+        settings.send_tls13_tickets = 1;
         settings.session_storage = Arc::new(NoServerSessionStorage {});
         let settings = Arc::new(settings);
         lock().insert(key, Arc::clone(&settings));

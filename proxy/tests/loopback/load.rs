@@ -1,5 +1,6 @@
 //! Much of everything: bodies, connections, slow readers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -73,12 +74,12 @@ async fn a_thousand_idle_streams_stay_open() {
     const STREAMS: usize = 1000;
     let pki = Pki::new();
     let address = tls_origin(pki.server(HOST, &[]), echo).await;
-    let world = std::sync::Arc::new(Setup::new(pki).start(address).await);
+    let world = Arc::new(Setup::new(pki).start(address).await);
     let config = client_config(&[world.ca()], &[]);
     let mut opening = JoinSet::new();
-    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(50));
+    let places = Arc::new(tokio::sync::Semaphore::new(50));
     for _ in 0..STREAMS {
-        let (world, config, places) = (world.clone(), config.clone(), places.clone());
+        let (world, config, places) = (Arc::clone(&world), config.clone(), Arc::clone(&places));
         opening.spawn(async move {
             let _place = places.acquire().await.unwrap();
             let mut stream = handshake(world.connect().await, HOST, config).await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use trackway_core::flow::Close;
+use trackway_core::flow::{Close, UnreadReason};
 use trackway_proxy::Config;
 
 use crate::support::{HOST, Pki, Setup, World, origin, soon, tls_origin};
@@ -168,9 +168,9 @@ async fn pingora_never_answers_in_its_own_name() {
 async fn a_failing_origin_is_an_end_and_no_page() {
     let pki = Pki::new();
     let requests = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = requests.clone();
+    let count = Arc::clone(&requests);
     let address = tls_origin(pki.server(HOST, &[]), move |mut stream| {
-        let count = count.clone();
+        let count = Arc::clone(&count);
         async move {
             if stream.read_exact(&mut [0; 16]).await.is_ok() {
                 count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -187,4 +187,27 @@ async fn a_failing_origin_is_an_end_and_no_page() {
     assert_eq!(answer.escape_ascii().to_string(), "");
     assert_eq!(requests.load(std::sync::atomic::Ordering::SeqCst), 1, "a request is not sent twice");
     assert_ne!(world.closed().await.close, Close::Proxy);
+}
+
+#[tokio::test]
+async fn silent_closes_count_here_too() {
+    let pki = Pki::new();
+    let address = tls_origin(pki.server(HOST, &[]), mirror).await;
+    let world = rewriting(pki, address).await;
+    for nth in 0..2 {
+        drop(world.tls(&[]).await.unwrap());
+        assert!(matches!(world.unread_nth(nth).await.reason, UnreadReason::ClientRefused(_)));
+    }
+    world.foreign().await.expect("the origin's own certificate");
+}
+
+/// Connections to an origin are verified here as everywhere.
+#[tokio::test]
+async fn requests_do_not_reach_an_origin_that_does_not_verify() {
+    let pki = Pki::new();
+    let address = tls_origin(Pki::new().server(HOST, &[]), mirror).await;
+    let world = rewriting(pki, address).await;
+    let error = world.tls(&[]).await.unwrap_err();
+    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    assert_eq!(world.counters().rewritten, 0);
 }

@@ -305,7 +305,7 @@ impl World {
 
     /// The first connection that was read to its end.
     pub(crate) async fn closed(&self) -> Seen {
-        self.until(|events| Seen::of(events)).await
+        self.until(Seen::of).await
     }
 }
 

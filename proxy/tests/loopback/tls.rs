@@ -79,12 +79,13 @@ async fn the_older_protocol_version_works_on_both_sides() {
     let mut server = pki.server(HOST, &["http/1.1"]);
     server = {
         let (chain, key) = pki.certify(HOST, |_| {});
-        let mut older = rustls::ServerConfig::builder_with_provider(server.crypto_provider().clone())
-            .with_protocol_versions(&[&rustls::version::TLS12])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
+        let mut older =
+            rustls::ServerConfig::builder_with_provider(std::sync::Arc::clone(server.crypto_provider()))
+                .with_protocol_versions(&[&rustls::version::TLS12])
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(chain, key)
+                .unwrap();
         older.alpn_protocols = server.alpn_protocols;
         older
     };
