@@ -124,3 +124,19 @@ async fn a_connection_on_which_nothing_is_said_is_passed_and_not_reported() {
     drop(stream);
     assert_eq!(world.unread().await.bytes_to_origin, 1);
 }
+
+/// An IPv6 socket may be connected to an IPv4 address (RFC 4291 section 2.5.5.2).
+#[tokio::test]
+async fn mapped_addresses_are_reached() {
+    let address = origin(echo).await;
+    let mapped = match address.ip() {
+        std::net::IpAddr::V4(ip) => std::net::SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
+        std::net::IpAddr::V6(_) => address,
+    };
+    let world = Setup::new(Pki::new()).start(mapped).await;
+    let mut stream = world.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    soon(stream.read_exact(&mut [0; 16])).await.unwrap();
+    drop(stream);
+    assert_eq!(world.closed().await.flow.destination, Some(mapped));
+}
