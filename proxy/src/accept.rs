@@ -60,7 +60,8 @@ impl Proxy {
         let roots = Arc::new(config::roots(&config)?);
         let terminator = match &config.authority {
             Some(authority) => Some(
-                Terminator::new(Arc::clone(authority)).map_err(|error| ConfigError::Tls(error.to_string()))?,
+                Terminator::new(Arc::clone(authority))
+                    .map_err(|error| ConfigError::Tls(error.to_string()))?,
             ),
             None => None,
         };
@@ -99,7 +100,12 @@ impl Proxy {
             let accepted = tokio::select! {
                 accepted = self.accept(&listener) => accepted,
                 _ = shutdown.wait_for(|stop| *stop) => break,
-                Some(_) = connections.join_next() => continue,
+                Some(result) = connections.join_next() => {
+                    if let Err(error) = result {
+                        tracing::error!(%error, "a connection failed inside the proxy");
+                    }
+                    continue;
+                }
             };
             match accepted {
                 Ok((stream, peer, permit)) => {

@@ -151,8 +151,9 @@ impl Connection {
 /// Completes when the origin has something to say, be it its end.
 async fn speaks(origin: Option<&TcpStream>) {
     match origin {
-        // An error shows again, and better, when the relay reads.
-        Some(origin) => drop(origin.readable().await),
+        // Looked at, not just waited for: readiness may be spurious, and to take it at its word would leave
+        // the connection unread. An error shows again, and better, when the relay reads.
+        Some(origin) => drop(origin.peek(&mut [0]).await),
         None => pending().await,
     }
 }

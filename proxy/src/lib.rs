@@ -6,6 +6,7 @@
 //! - The tap never delays forwarding: its queue is bounded, and what does not fit is counted as lost.
 //! - Origins are verified as the client would have verified them.
 //! - No pingora type in its public face.
+#![warn(missing_docs)]
 
 mod accept;
 pub mod authority;
@@ -29,8 +30,8 @@ use std::net::SocketAddr;
 
 use trackway_core::process::ProcessKey;
 
-pub use accept::{Mode, Proxy};
 pub(crate) use accept::Shared;
+pub use accept::{Mode, Proxy};
 pub use config::{Config, ConfigError, Traceparent, Trusts};
 pub use counters::Counters;
 pub use origin::Lead;

@@ -112,6 +112,8 @@ impl Origins {
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        // A client's IPv6 socket may mean an IPv4 address, also where we have no IPv6.
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(mark) = self.mark {
             setsockopt(&socket, sockopt::Mark, &mark)?;

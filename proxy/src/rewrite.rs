@@ -11,13 +11,14 @@ mod tapped;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use pingora_core::apps::{HttpServerApp, ServerApp};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use pingora_proxy::{HttpProxy, http_proxy};
-use trackway_core::flow::Flow;
+use trackway_core::flow::{Close, Flow};
 
 use crate::config::{self, Config};
 use crate::connection::Connection;
@@ -54,8 +55,12 @@ impl Rewriter {
 
     fn app(&self) -> Arc<HttpProxy<Phases>> {
         let app = self.app.get_or_init(|| {
-            let conf = ServerConf { max_retries: 1, ..ServerConf::default() };
-            let phases = Phases { roots: wrapped(&self.config), traceparent: self.config.traceparent.clone() };
+            // Every peer brings its roots. pingora would load the system's besides, and panic over a
+            // certificate that it cannot read; from an empty file it takes none.
+            let ca_file = Some("/dev/null".to_owned());
+            let conf = ServerConf { max_retries: 1, ca_file, ..ServerConf::default() };
+            let phases =
+                Phases { roots: wrapped(&self.config), traceparent: self.config.traceparent.clone() };
             Arc::new(http_proxy(&Arc::new(conf), phases))
         });
         Arc::clone(app)
@@ -117,11 +122,17 @@ pub(crate) async fn cleartext(mut connection: Connection, wire: Wire, host: Stri
 /// Serves a TLS connection to a listed host.
 pub(crate) async fn secured(connection: Connection, client: Side, party: Party, alpn: Option<Vec<u8>>) {
     let flow = connection.flow(Some(party.host.clone()), true, alpn.as_deref());
-    let probe = connection.watch(&party, alpn.as_deref());
+    let mut probe = connection.watch(&party, alpn.as_deref());
+    let spoken = probe.spoken();
     let http2 = alpn.as_deref() == Some(b"h2");
     let mut connection = connection;
-    connection.target.host = party.host;
+    connection.target.host.clone_from(&party.host);
     serve(&connection, client, probe, flow, http2, false).await;
+    if !spoken.load(Ordering::Relaxed)
+        && let Some(reason) = connection.silent(&party)
+    {
+        connection.report(None, true, reason, Close::Clean);
+    }
 }
 
 /// Serves requests in absolute form.
@@ -131,14 +142,7 @@ pub(crate) async fn forward(connection: Connection, wire: Wire) {
     serve(&connection, Side::Plain(wire), probe, flow, false, true).await;
 }
 
-async fn serve(
-    connection: &Connection,
-    client: Side,
-    probe: Probe,
-    flow: Flow,
-    http2: bool,
-    forward: bool,
-) {
+async fn serve(connection: &Connection, client: Side, probe: Probe, flow: Flow, http2: bool, forward: bool) {
     connection.shared.counts.rewritten.add();
     let route = Route {
         tls: flow.tls,

@@ -46,6 +46,15 @@ impl Wire {
     /// Takes `count` of the bytes that were read ahead out of the stream for good.
     pub(crate) fn skip(&mut self, count: usize) {
         self.taken = (self.taken + count).min(self.ahead.len());
+        self.release();
+    }
+
+    /// Gives the buffer back when all of it was taken; most connections never need it again.
+    fn release(&mut self) {
+        if self.taken == self.ahead.len() {
+            self.ahead = Vec::new();
+            self.taken = 0;
+        }
     }
 
     /// Reads more ahead; zero bytes mean that the peer sends no more.
@@ -95,10 +104,7 @@ impl AsyncRead for Wire {
             let count = ahead.len().min(buffer.remaining());
             buffer.put_slice(&ahead[..count]);
             this.taken += count;
-            if this.taken == this.ahead.len() {
-                this.ahead = Vec::new();
-                this.taken = 0;
-            }
+            this.release();
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut this.tcp).poll_read(cx, buffer)

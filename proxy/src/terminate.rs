@@ -4,7 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerConfig};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerConfig,
+};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
@@ -70,6 +72,7 @@ impl Terminator {
             .with_cert_resolver(Arc::new(One(leaf)));
         settings.alpn_protocols = key.1.iter().cloned().collect();
         settings.ticketer = Arc::clone(&self.tickets);
+        settings.send_tls13_tickets = 1;
         settings.session_storage = Arc::new(NoServerSessionStorage {});
         let settings = Arc::new(settings);
         lock().insert(key, Arc::clone(&settings));

@@ -1,6 +1,7 @@
 //! A connection that begins with a TLS ClientHello: intercepted, or passed on untouched.
 
 use std::io;
+use std::sync::Arc;
 
 use rustls::pki_types::{DnsName, ServerName};
 use tokio::net::TcpStream;
@@ -44,7 +45,7 @@ impl Connection {
             Ok(client) => client,
             Err(error) => return self.refused(&party, &error),
         };
-        if self.shared.rewrites(&party.host) {
+        if self.shared.rewrites(&party.host) && matches!(alpn.as_deref(), None | Some(b"h2" | b"http/1.1")) {
             drop(origin);
             return rewrite::secured(self, client, party, alpn).await;
         }
@@ -119,7 +120,7 @@ impl Connection {
     /// A probe that takes note when the client first uses the connection.
     pub(crate) fn watch(&self, party: &Party, alpn: Option<&[u8]>) -> Probe {
         let flow = self.flow(Some(party.host.clone()), true, alpn);
-        let (shared, party) = (self.shared.clone(), party.clone());
+        let (shared, party) = (Arc::clone(&self.shared), party.clone());
         Probe::read(self.shared.tap.as_ref(), flow).on_first(move || shared.standings.trusted(&party))
     }
 
@@ -131,12 +132,19 @@ impl Connection {
                 self.shared.standings.refused(party);
                 self.shared.counts.refused.add();
                 probe.refuse(UnreadReason::ClientRefused(alert));
-            } else if self.shared.standings.silent(party) {
-                self.shared.counts.refused.add();
-                probe.refuse(UnreadReason::ClientRefused(SILENT.to_owned()));
+            } else if let Some(reason) = self.silent(party) {
+                probe.refuse(reason);
             }
         }
         probe.finish(end.close);
+    }
+
+    /// The client left without a byte; the reason to report, unless it has used such connections before.
+    pub(crate) fn silent(&self, party: &Party) -> Option<UnreadReason> {
+        self.shared.standings.silent(party).then(|| {
+            self.shared.counts.refused.add();
+            UnreadReason::ClientRefused(SILENT.to_owned())
+        })
     }
 }
 

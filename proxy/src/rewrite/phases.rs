@@ -30,7 +30,9 @@ impl ProxyHttp for Phases {
     async fn early_request_filter(&self, session: &mut Session, _ctx: &mut ()) -> Result<()> {
         // How long a client may think is between it and the origin.
         session.set_read_timeout(None);
-        session.set_keepalive(Some(limits::REWRITE_KEEPALIVE.as_secs()));
+        // An HTTP/1.0 client may know an answer's end by the connection's (RFC 9112 section 9.3).
+        let lasting = session.req_header().version > http::Version::HTTP_10;
+        session.set_keepalive(lasting.then_some(limits::REWRITE_KEEPALIVE.as_secs()));
         Ok(())
     }
 

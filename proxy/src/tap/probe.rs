@@ -1,6 +1,8 @@
 //! The tap on one connection.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use trackway_core::flow::{Close, Direction, Flow, Slice, Unread, UnreadReason};
 
@@ -22,6 +24,8 @@ pub(crate) struct Probe {
     gap: [bool; 2],
     /// Runs at the client's first byte.
     first: Option<Box<dyn FnOnce() + Send + Sync>>,
+    /// Whether the client has sent one, for who gives the probe away.
+    spoken: Option<Arc<AtomicBool>>,
 }
 
 impl Probe {
@@ -36,6 +40,7 @@ impl Probe {
             passed: [0; 2],
             gap: [false; 2],
             first: None,
+            spoken: None,
         }
     }
 
@@ -50,6 +55,11 @@ impl Probe {
     pub(crate) fn on_first(mut self, first: impl FnOnce() + Send + Sync + 'static) -> Probe {
         self.first = Some(Box::new(first));
         self
+    }
+
+    /// Tells whether the client has sent a byte, when the probe is out of reach.
+    pub(crate) fn spoken(&mut self) -> Arc<AtomicBool> {
+        Arc::clone(self.spoken.get_or_insert_default())
     }
 
     /// Why the connection was not read after all. Only for one that never carried a byte of the client.
@@ -71,6 +81,11 @@ impl Probe {
             && let Some(first) = self.first.take()
         {
             first();
+        }
+        if way == 0
+            && let Some(spoken) = self.spoken.take()
+        {
+            spoken.store(true, Ordering::Relaxed);
         }
         if self.unread.is_some() {
             return;
