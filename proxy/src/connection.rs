@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use pingora_core::server::ShutdownWatch;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use trackway_core::flow::{Close, Flow, FlowId, Plane, Time, UnreadReason};
 
 use crate::origin::Target;
@@ -17,7 +17,7 @@ use crate::relay::relay;
 use crate::sniff::{Speech, speech};
 use crate::stream::{Side, Wire};
 use crate::tap::Probe;
-use crate::{Client, Shared, rewrite};
+use crate::{Client, Shared, limits, rewrite};
 
 /// A connection on its way through the proxy.
 pub(crate) struct Connection {
@@ -45,7 +45,10 @@ impl Connection {
             Ok((Speech::Opaque, origin)) => self.tunnel(wire, origin, None, UnreadReason::Opaque).await,
             Ok((speech, origin)) => self.cleartext(wire, origin, speech).await,
             Err(Silence::Client(error)) => tracing::debug!(%error, "the client left before it spoke"),
-            Err(Silence::Origin(error)) => self.unreachable(&wire, None, &error),
+            Err(Silence::Origin(error)) => {
+                let host = self.asked(&mut wire).await;
+                self.unreachable(&wire, host, &error);
+            }
         }
     }
 
@@ -84,6 +87,22 @@ impl Connection {
             None => dialling.await.map_err(Silence::Origin)?,
         };
         Ok((speech, origin))
+    }
+
+    /// The name that a client asks for although its origin cannot be reached: its ClientHello may be under way.
+    async fn asked(&self, wire: &mut Wire) -> Option<String> {
+        let deadline = Instant::now() + limits::LAST_WORDS;
+        loop {
+            match speech(wire.ahead()) {
+                Some(Speech::Tls(hello)) => return hello.server_name,
+                Some(_) => return None,
+                None => {}
+            }
+            match timeout_at(deadline, wire.fill()).await {
+                Ok(Ok(1..)) => {}
+                _ => return None,
+            }
+        }
     }
 
     /// HTTP without TLS.

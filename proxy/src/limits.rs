@@ -12,6 +12,8 @@ pub const HEAD_BYTES: usize = 64 * 1024;
 pub const AHEAD_BYTES: usize = 256 * 1024;
 /// How long first bytes may stay undecided before the connection counts as opaque.
 pub const SNIFF: Duration = Duration::from_secs(5);
+/// How long the client of an origin that cannot be reached may take to say whom it wanted.
+pub const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How long a client may take to say its first proxy request.
 pub const PROXY_HEAD: Duration = Duration::from_secs(60);
 /// How long one of several addresses of a name may take to answer.
