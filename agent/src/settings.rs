@@ -2,6 +2,8 @@
 
 /// Filter of our own diagnostics, in the words of `tracing-subscriber`.
 pub const LOG: &str = "TRACKWAY_LOG";
+/// What is done with the bytes that pass, for measuring: see [`Capture`].
+pub const CAPTURE: &str = "TRACKWAY_CAPTURE";
 /// OpenTelemetry's variable for the content of messages.
 pub const CAPTURE_CONTENT: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
 /// Name of the service in telemetry.
@@ -16,6 +18,26 @@ pub const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "htt
 pub const NO_PROXIES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// Makes Node honour them (since Node 22.21 and 24.5).
 pub const NODE_PROXY: &str = "NODE_USE_ENV_PROXY";
+
+/// How far bytes are followed. Less than everything is for measuring what the rest costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// Relayed only (`off`).
+    Off,
+    /// Handed over by the tap and dropped (`tap`).
+    Tap,
+    /// Read: what everybody wants, and what every other value means.
+    Read,
+}
+
+/// The value of [`CAPTURE`].
+pub fn capture() -> Capture {
+    match get(CAPTURE).as_deref() {
+        Some("off") => Capture::Off,
+        Some("tap") => Capture::Tap,
+        _ => Capture::Read,
+    }
+}
 
 /// A variable's value, if it is set and not empty.
 pub fn get(name: &str) -> Option<String> {

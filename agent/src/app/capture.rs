@@ -126,7 +126,7 @@ impl Capture {
             authority: Some(Arc::new(authority)),
             system_roots: false,
             roots,
-            tap: Some(tap.clone()),
+            tap: (settings::capture() != settings::Capture::Off).then(|| tap.clone()),
             rewrite: options.rewrite.clone(),
             traceparent: Some(Arc::new(move |_| Some(parent.clone()))),
             lead: extra.lead,
@@ -173,7 +173,8 @@ impl Capture {
 
     /// Where the recorder reads. Once.
     pub(super) fn source(&mut self) -> Source {
-        Source { feed: self.feed.take(), kernel: self.kernel.clone() }
+        let read = settings::capture() == settings::Capture::Read;
+        Source { feed: self.feed.take(), read, kernel: self.kernel.clone() }
     }
 
     /// Gives open connections a moment and ends them. What was lost or not seen, line by line.

@@ -28,6 +28,8 @@ use crate::sink::Sink;
 pub(super) struct Source {
     /// The tap's other end; `None` where nothing is captured.
     pub(super) feed: Option<Feed>,
+    /// Whether connections are read; else their bytes are dropped.
+    pub(super) read: bool,
     /// The kernel side; `None` without root.
     pub(super) kernel: Option<Arc<Mutex<Kernel>>>,
 }
@@ -122,9 +124,10 @@ impl State {
         busy |= !self.events.is_empty();
         for event in self.events.drain(..) {
             match event {
-                Event::Opened(flow) => {
+                Event::Opened(flow) if self.source.read => {
                     self.observers.insert(flow.id, Observer::new(flow));
                 }
+                Event::Opened(_) => {}
                 Event::Data { flow, slice } => {
                     if let Some(observer) = self.observers.get_mut(&flow) {
                         observer.push(slice, &mut self.calls);

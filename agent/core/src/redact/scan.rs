@@ -60,20 +60,47 @@ pub(super) fn next(text: &str, from: usize) -> Option<Range<usize>> {
         if let Some(found) = found {
             return Some(at + found.start..at + found.end);
         }
-        before = byte;
-        at += 1;
+        // No rule begins inside a word but at a dash: prose is skipped a word at a time.
+        let skipped = run(rest, |b| is_word(b) && b != b'-').max(1);
+        before = rest.get(skipped - 1).copied().unwrap_or(byte);
+        at += skipped;
     }
     None
 }
 
 /// The rules for what begins with a letter or a digit.
 fn word(rest: &[u8], before: u8) -> Option<Range<usize>> {
-    issued(rest)
-        .or_else(|| aws(rest))
-        .or_else(|| jwt(rest))
-        .or_else(|| scheme(rest))
-        .or_else(|| hook(rest))
-        .or_else(|| assignment(rest, before))
+    let mark = match rest {
+        [first, second, ..] => MARKS[usize::from(first & 0x7f)] >> (second & 0x7f) & 1 == 1,
+        _ => false,
+    };
+    mark.then(|| marked(rest)).flatten().or_else(|| assignment(rest, before))
+}
+
+/// First bytes, and for each the second ones, of everything that [`marked`] finds: two bytes rule out nearly
+/// every word of a language.
+const MARKS: [u128; 128] = {
+    const OTHERS: [&str; 13] = ["AK", "AS", "ey", "be", "bE", "Be", "BE", "ba", "bA", "Ba", "BA", "bo", "se"];
+    let mut marks = [0; 128];
+    let mut at = 0;
+    while at < ISSUED.len() {
+        let prefix = ISSUED[at].0.as_bytes();
+        marks[prefix[0] as usize] |= 1 << prefix[1];
+        at += 1;
+    }
+    let mut at = 0;
+    while at < OTHERS.len() {
+        let prefix = OTHERS[at].as_bytes();
+        marks[prefix[0] as usize] |= 1 << prefix[1];
+        at += 1;
+    }
+    marks[b'w' as usize] |= 1 << b'e';
+    marks
+};
+
+/// The rules for what says by its beginning that it is a secret.
+fn marked(rest: &[u8]) -> Option<Range<usize>> {
+    issued(rest).or_else(|| aws(rest)).or_else(|| jwt(rest)).or_else(|| scheme(rest)).or_else(|| hook(rest))
 }
 
 fn issued(rest: &[u8]) -> Option<Range<usize>> {
@@ -142,7 +169,13 @@ fn hook(rest: &[u8]) -> Option<Range<usize>> {
 /// `password=…`, `api_key: "…"`, `"client_secret": "…"`, `?key=…`: a name, a sign, a value that is no word.
 fn assignment(rest: &[u8], before: u8) -> Option<Range<usize>> {
     let length = run(rest, is_word);
-    let name = rest.get(..length).filter(|name| name.len() <= 64)?;
+    // In prose a word is followed by a blank and another word.
+    let sign_follows = match rest.get(length)? {
+        b'=' | b':' | b'"' | b'\'' | b'\\' => true,
+        b' ' => matches!(rest.get(length + 1), Some(b' ' | b'=' | b':')),
+        _ => false,
+    };
+    let name = rest.get(..length).filter(|name| sign_follows && name.len() <= 64)?;
     let mut at = length;
     at += quote(rest.get(at..)?);
     at += run(rest.get(at..)?, |b| b == b' ');
@@ -231,8 +264,19 @@ fn looks_secret(value: &[u8]) -> bool {
     value.len() >= 6 && letters && (digits || signs) || value.len() >= 24 && !value.contains(&b'.')
 }
 
+/// Asked of every byte, hence a table.
+const WORD: [bool; 256] = {
+    let mut word = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        word[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        byte += 1;
+    }
+    word
+};
+
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+    WORD[usize::from(byte)]
 }
 
 fn is_value(byte: u8) -> bool {
@@ -272,4 +316,24 @@ fn run(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> usize {
 
 fn starts_with(text: &[u8], word: &[u8]) -> bool {
     text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_issued_prefix_is_looked_at() {
+        for (prefix, shortest, _) in ISSUED {
+            let token = format!("{prefix}{}", "a1".repeat(*shortest));
+            let text = format!("it says {token}, so");
+            assert_eq!(next(&text, 0), Some(8..8 + token.len()), "{prefix}");
+        }
+        for text in ["AKIA", "ASIA"] {
+            assert_eq!(next(&format!("({text}ABCDEFGHIJKLMNOP)"), 0), Some(1..21));
+        }
+        for text in ["bearer", "Bearer", "BEARER", "Basic", "BASIC", "basic"] {
+            assert!(next(&format!("{text} dXNlcjpwYXNzd29yZA=="), 0).is_some(), "{text}");
+        }
+    }
 }
