@@ -35,11 +35,19 @@ pub struct Behaviour {
     pub gzip: bool,
     /// Cuts everything that it writes at random places.
     pub chop: bool,
+    /// Offers the WebSocket transport.
+    pub socket: bool,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { script: Arc::new(two_tools), alpn: vec!["h2", "http/1.1"], gzip: false, chop: true }
+        Self {
+            script: Arc::new(two_tools),
+            alpn: vec!["h2", "http/1.1"],
+            gzip: false,
+            chop: true,
+            socket: true,
+        }
     }
 }
 
@@ -66,6 +74,8 @@ pub struct Served {
     pub stream: bool,
     /// Name under which the client reached us.
     pub host: String,
+    /// The request's `traceparent`.
+    pub traceparent: Option<String>,
 }
 
 /// A request that was no inference call.
@@ -83,6 +93,8 @@ pub struct Plain {
     pub status: u16,
     /// `HTTP/1.1` or `HTTP/2.0`.
     pub version: String,
+    /// The request's `traceparent`.
+    pub traceparent: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +106,13 @@ struct State {
     /// What prewarms announced, by the id of their answer.
     warm: HashMap<String, (Option<u64>, Option<Shell>)>,
     connections: u64,
+}
+
+/// What a request's headers say of where it belongs.
+#[derive(Clone, Debug, Default)]
+struct Origin {
+    host: String,
+    traceparent: Option<String>,
 }
 
 /// A place in a conversation.
@@ -219,7 +238,7 @@ impl Shared {
     }
 
     /// Decides the answer to `body` and remembers it.
-    fn decide(&self, api: Api, host: &str, stream: bool, body: Value) -> Served {
+    fn decide(&self, api: Api, from: &Origin, stream: bool, body: Value) -> Served {
         let before = self.before(&body);
         let text = body.to_string();
         let warm = body["previous_response_id"].as_str().and_then(|id| self.state().warm.get(id).copied());
@@ -243,7 +262,8 @@ impl Shared {
         }
         let requested_model = ask.body["model"].as_str().unwrap_or_default().to_owned();
         let model = format!("{requested_model}-2026-05-05");
-        let served = Served { ask, answer, id, requested_model, model, stream, host: host.to_owned() };
+        let Origin { host, traceparent } = from.clone();
+        let served = Served { ask, answer, id, requested_model, model, stream, host, traceparent };
         let mut state = self.state();
         state.turns.insert(served.id.clone(), turn);
         for tool in &served.answer.tools {

@@ -83,3 +83,9 @@ agents! {
     codex_with_functions: Client::Codex { functions: true }, Protocol::Http, plain();
     opencode: Client::Opencode, Protocol::Grpc, gzip();
 }
+
+/// Codex gives the WebSocket up after some refusals and goes on over HTTP.
+#[tokio::test(flavor = "multi_thread")]
+async fn codex_without_websocket() -> Result<()> {
+    one(Client::Codex { functions: false }, Protocol::Grpc, Behaviour { socket: false, ..plain() }).await
+}

@@ -155,6 +155,53 @@ calls! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_requests_on_one_connection() -> Result<()> {
+    if !privileged() {
+        return Ok(());
+    }
+    let world = World::new(Behaviour::default()).await?;
+    let url = "https://tool.example/weather?n=[1-200]";
+    let job = world.command(&["curl", "-sS", "-f", "--parallel", "--parallel-max", "100", url])?;
+    world.wrapped(job).await?.success()?;
+    let spans = finished(&world).await?;
+    for n in 1..=200 {
+        let url = format!("https://tool.example/weather?n={n}");
+        let own: Vec<_> = spans.0.iter().filter(|span| span.text("url.full") == url).collect();
+        assert_eq!(own.len(), 1, "{url}\n{spans}");
+        assert_eq!(own[0].get("http.response.status_code"), &json!(200), "{spans}");
+    }
+    assert!(world.provider.connections() < 20, "{}", world.provider.connections());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trace_context_is_added_only_where_the_operator_asks() -> Result<()> {
+    if !privileged() {
+        return Ok(());
+    }
+    for url in ["https://tool.example/weather", "http://tool.example/weather"] {
+        for (options, expected) in [(&[][..], false), (&["--rewrite", "tool.example"][..], true)] {
+            let world = World::new(Behaviour::default()).await?;
+            let mut run = Run::to(&world.collector);
+            for option in options {
+                run = run.option(option);
+            }
+            let job = world.command(&["curl", "-sS", "-f", url])?;
+            run.of(job).run(&world.namespace).await?.success()?;
+            let spans = finished(&world).await?;
+            let seen = world.provider.plain()[0].traceparent.clone();
+            assert_eq!(seen.is_some(), expected, "{url} {options:?}\n{spans}");
+            let trace: String = spans.0[0].trace.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(seen.is_none_or(|seen| seen.starts_with(&format!("00-{trace}-"))), "{trace}\n{spans}");
+            let span = spans.0.iter().find(|span| span.text("url.full") == url);
+            let span = span.with_context(|| spans.to_string())?;
+            assert_eq!(span.get("http.response.status_code"), &json!(200), "{spans}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn curl_speaks_to_a_model() -> Result<()> {
     if !privileged() {
         return Ok(());

@@ -13,7 +13,7 @@ use http_body_util::channel::Channel;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::chop::{Chop, Random};
 use super::script::{Api, Fault};
-use super::{Plain, Served, Shared, chat, messages, responses, socket};
+use super::{Origin, Plain, Served, Shared, chat, messages, responses, socket};
 
 pub(super) type Body = BoxBody<Bytes, io::Error>;
 
@@ -109,10 +109,13 @@ async fn route(request: Request<Incoming>, shared: Arc<Shared>, abort: Abort) ->
 
 async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>, abort: Abort) -> Result<Response<Body>> {
     let path = request.uri().path().to_owned();
-    let host = host(&request);
+    let from = origin(&request);
     let tail = path.rsplit('/').next().unwrap_or_default().to_owned();
     if request.method() == Method::GET && request.headers().contains_key(UPGRADE) && tail == "responses" {
-        return socket::upgrade(&mut request, &host, shared);
+        if !shared.behaviour.socket {
+            return Ok(json_response(404, &super::error(404)));
+        }
+        return socket::upgrade(&mut request, from, shared);
     }
     let api = match (request.method(), tail.as_str()) {
         (&Method::POST, "completions") => Some(Api::Chat),
@@ -121,7 +124,7 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>, abort: Abor
         _ => None,
     };
     let Some(api) = api else {
-        return plain(request, &host, &shared).await;
+        return plain(request, from, &shared).await;
     };
     let gzip = shared.behaviour.gzip
         && request
@@ -132,7 +135,7 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>, abort: Abor
     let body: Value = serde_json::from_slice(&bytes).context("the request is no JSON")?;
     let stream = body["stream"].as_bool().unwrap_or(false);
     let include_usage = body["stream_options"]["include_usage"].as_bool().unwrap_or(false);
-    let served = shared.decide(api, &host, stream, body);
+    let served = shared.decide(api, &from, stream, body);
     if let Fault::Status(status) = served.answer.fault {
         let error = if api == Api::Messages { messages::error(status) } else { super::error(status) };
         let mut response = json_response(status, &error);
@@ -208,7 +211,7 @@ fn send(text: String, gzip: bool, served: &Served, abort: Abort) -> Result<Respo
 }
 
 /// Everything that is no inference: model lists, side traffic, tools' own requests.
-async fn plain(request: Request<Incoming>, host: &str, shared: &Shared) -> Result<Response<Body>> {
+async fn plain(request: Request<Incoming>, from: Origin, shared: &Shared) -> Result<Response<Body>> {
     let method = request.method().to_string();
     let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let version = format!("{:?}", request.version());
@@ -225,14 +228,16 @@ async fn plain(request: Request<Incoming>, host: &str, shared: &Shared) -> Resul
         "teapot" => (418, json!({ "error": { "message": "short and stout" } })),
         _ => (404, json!({ "error": { "message": "the mock knows nothing of this" } })),
     };
-    shared.plain(Plain { host: host.to_owned(), method, path, size: body.len(), status, version });
+    let Origin { host, traceparent } = from;
+    shared.plain(Plain { host, method, path, size: body.len(), status, version, traceparent });
     Ok(json_response(status, &answer))
 }
 
-fn host(request: &Request<Incoming>) -> String {
+fn origin(request: &Request<Incoming>) -> Origin {
+    let header =
+        |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     let named = request.uri().host().map(ToOwned::to_owned);
-    let header = || request.headers().get(HOST).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-    named.or_else(header).unwrap_or_default()
+    Origin { host: named.or_else(|| header("host")).unwrap_or_default(), traceparent: header("traceparent") }
 }
 
 pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::script::{Api, Fault};
 use super::serve::{Body, whole};
-use super::{Shared, responses};
+use super::{Origin, Shared, responses};
 
 /// RFC 6455 section 1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -30,7 +30,7 @@ const PONG: u8 = 10;
 /// Answers the handshake; the conversation goes on in a task.
 pub(super) fn upgrade(
     request: &mut Request<Incoming>,
-    host: &str,
+    from: Origin,
     shared: Arc<Shared>,
 ) -> Result<Response<Body>> {
     let key = request.headers().get(SEC_WEBSOCKET_KEY).context("no key")?.to_str()?;
@@ -45,11 +45,10 @@ pub(super) fn upgrade(
         response = response.header(SEC_WEBSOCKET_EXTENSIONS, deflate.agreed);
     }
     let upgraded = hyper::upgrade::on(request);
-    let host = host.to_owned();
     tokio::spawn(async move {
         if let Ok(stream) = upgraded.await {
             let socket = Socket { stream: TokioIo::new(stream), deflate };
-            if let Err(error) = converse(socket, &host, &shared).await {
+            if let Err(error) = converse(socket, &from, &shared).await {
                 eprintln!("the provider's socket: {error:#}");
             }
         }
@@ -59,7 +58,7 @@ pub(super) fn upgrade(
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: Socket<S>,
-    host: &str,
+    from: &Origin,
     shared: &Shared,
 ) -> Result<()> {
     while let Some(message) = socket.receive().await? {
@@ -75,7 +74,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             }
             continue;
         }
-        let served = shared.decide(Api::ResponsesSocket, host, true, body);
+        let served = shared.decide(Api::ResponsesSocket, from, true, body);
         if let Fault::Status(status) = served.answer.fault {
             let mut error = super::error(status);
             error["type"] = "error".into();
