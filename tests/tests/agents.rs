@@ -18,6 +18,8 @@ async fn one(client: Client, protocol: Protocol, behaviour: Behaviour) -> Result
     let world = World::with(behaviour, protocol, Mood::Open).await?;
     let outcome = world.run(client, 4).await?;
     let told = format!("--- stdout\n{}\n--- stderr\n{}", outcome.stdout, outcome.stderr);
+    // For a look at what a user sees: `cargo test … -- --nocapture`.
+    eprintln!("{told}");
     assert_eq!(outcome.status, Ok(0), "{told}");
     assert!(outcome.stdout.contains("notes.txt has three lines; missing-4.txt is not there."), "{told}");
     let spans =
