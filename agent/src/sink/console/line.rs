@@ -148,7 +148,12 @@ impl View<'_> {
     }
 
     fn process(&self) -> Line {
-        let args = self.texts(names::PROCESS_COMMAND_ARGS).join(" ");
+        let mut args = self.texts(names::PROCESS_COMMAND_ARGS);
+        // A long path would take the room of what the command was told; the span has it whole.
+        if let Some(program) = args.first_mut() {
+            *program = program.rsplit('/').next().unwrap_or_default().to_owned();
+        }
+        let args = args.join(" ");
         let named = || self.text(names::PROCESS_COMMAND).or_else(|| self.text(names::PROCESS_EXECUTABLE));
         let command = if args.is_empty() { named().unwrap_or_else(|| self.span.name.clone()) } else { args };
         let tail = self.exit().into_iter().collect();
