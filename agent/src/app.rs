@@ -1,7 +1,7 @@
 //! `trackway run`: the one place that wires the parts together.
 //!
 //! The way of the data: the kernel (or the command's environment) brings connections to the proxy; its tap and the
-//! kernel's process facts go to the [recorder](record), whose thread turns them into spans for the sinks.
+//! kernel's process facts go to the recorder, whose thread turns them into spans for the sinks.
 //! The calling thread does nothing but watch the command.
 
 mod capture;
