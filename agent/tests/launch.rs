@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
@@ -252,6 +252,8 @@ fn descriptors_are_those_we_were_started_with() {
 fn started(mode: &[&str], script: &str) -> (Started, BufReader<std::process::ChildStdout>, String) {
     let child = trackway(mode)
         .args(["--", "sh", "-c", script])
+        // A group whose parent is in another one of the session: in an orphaned group nothing is stopped.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
