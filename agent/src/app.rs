@@ -18,6 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use trackway_core::flow::Time;
 use trackway_core::run::Identity;
+use trackway_core::telemetry::Content;
 
 use crate::cli::Run;
 use crate::guard::{Guard, News, Survivors, Traces};
@@ -93,7 +94,8 @@ pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
     let (original, pending) = signals::take_over().map_err(Error::Signals)?;
     let sinks = outputs::open(options, extra.local)?;
     let mut site = Site::make()?;
-    let identity = identity::of(options, now());
+    let content = sinks.iter().map(|sink| sink.shows()).max().unwrap_or(Content::None);
+    let identity = Identity { content, ..identity::of(options, now()) };
     let started = prepare(options, extra, &identity, &mut site).and_then(|(capture, plan)| {
         let start = now();
         let (child, notes) = launch::spawn(&plan, &original)?;

@@ -17,6 +17,8 @@ pub mod translate;
 /// `write` is called from the decoding thread: a sink that talks to a network must queue (bounded) and
 /// return at once.
 pub trait Sink: Send {
+    /// How much it shows, so that what no sink shows is not even put together.
+    fn shows(&self) -> Content;
     /// Takes spans, in the order in which they were finished; the root of a run comes last.
     fn write(&mut self, spans: &[Span]);
     /// The run is over: deliver what is held, within the sink's own time limit. Returns lines for the user

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use crate::call::Call;
 use crate::flow::{Time, Unread};
 use crate::process::{ProcessFact, ProcessKey};
-use crate::telemetry::{Resource, Span, SpanId, TraceId};
+use crate::telemetry::{Content, Resource, Span, SpanId, TraceId};
 
 use conversation::Conversations;
 use order::{Input, Order};
@@ -49,6 +49,8 @@ pub struct Identity {
     pub command: Vec<String>,
     /// The agent's first process, where it is known.
     pub root: Option<ProcessKey>,
+    /// The most that any sink shows. Messages, which are long, are put together for [`Content::Full`] only.
+    pub content: Content,
     /// When it began.
     pub start: Time,
     /// Attributes that every resource of the run shares (host, SDK).

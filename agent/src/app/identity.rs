@@ -8,7 +8,7 @@ use rustls::crypto::ring;
 use trackway_core::flow::Time;
 use trackway_core::names;
 use trackway_core::run::Identity;
-use trackway_core::telemetry::{Attribute, AttributeValue, Class, Resource, TraceId};
+use trackway_core::telemetry::{Attribute, AttributeValue, Class, Content, Resource, TraceId};
 
 use crate::cli::Run;
 use crate::settings;
@@ -34,6 +34,7 @@ pub(super) fn of(options: &Run, start: Time) -> Identity {
         trace: TraceId(trace),
         command: options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         root: None,
+        content: Content::Full,
         start,
         resource: Arc::new(resource(service.unwrap_or_else(|| name.clone()))),
         name,

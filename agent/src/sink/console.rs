@@ -47,6 +47,10 @@ impl Console {
 }
 
 impl Sink for Console {
+    fn shows(&self) -> Content {
+        self.policy
+    }
+
     fn write(&mut self, spans: &[Span]) {
         for span in spans {
             // The root holds the tree together and comes last: it always finds a place.

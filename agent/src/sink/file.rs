@@ -67,6 +67,10 @@ impl File {
 }
 
 impl Sink for File {
+    fn shows(&self) -> Content {
+        self.policy
+    }
+
     fn write(&mut self, spans: &[Span]) {
         if spans.is_empty() {
             return;

@@ -100,6 +100,10 @@ impl Otlp {
 }
 
 impl Sink for Otlp {
+    fn shows(&self) -> Content {
+        self.policy
+    }
+
     fn write(&mut self, spans: &[Span]) {
         self.shared.given.fetch_add(spans.len() as u64, Ordering::Relaxed);
         let mut full = false;

@@ -42,7 +42,6 @@ pub(super) fn attributes(call: &Call, llm: &Llm, set: &mut Attributes) {
     usage(llm, set);
     answer(call, llm, set);
     provider(llm, set);
-    content(call, llm, set);
 }
 
 fn parameters(llm: &Llm, set: &mut Attributes) {
@@ -104,7 +103,8 @@ fn provider(llm: &Llm, set: &mut Attributes) {
     set.maybe(names::OPENAI_FINGERPRINT, llm.system_fingerprint.as_deref());
 }
 
-fn content(call: &Call, llm: &Llm, set: &mut Attributes) {
+/// What was said. Long, and so only where it is shown.
+pub(super) fn content(call: &Call, llm: &Llm, set: &mut Attributes) {
     if !llm.system.is_empty() {
         set.json(names::SYSTEM_INSTRUCTIONS, messages::parts(&llm.system), Class::Content);
     }

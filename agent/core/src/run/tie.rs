@@ -165,6 +165,9 @@ impl Run {
         }
         let mut set = Attributes::default();
         chat::attributes(call, llm, &mut set);
+        if self.identity.content.shows(Class::Content) {
+            chat::content(call, llm, &mut set);
+        }
         http::exchange(call, &mut set);
         set.plain(names::LINK_RULE, rule);
         let resource = self.resource(call.process);

@@ -8,7 +8,7 @@ use crate::call::{Call, Completion, Http, Kind, Llm, Message, Part, ToolCall, To
 use crate::flow::{FlowId, Plane, Time};
 use crate::process::{ProcessFact, ProcessKey};
 use crate::run::{Identity, Run, Totals};
-use crate::telemetry::{AttributeValue, Resource, Span, TraceId};
+use crate::telemetry::{AttributeValue, Content, Resource, Span, TraceId};
 
 pub(super) const AGENT: u32 = 100;
 
@@ -26,6 +26,7 @@ pub(super) fn identity() -> Identity {
         trace: TraceId::derive(&[b"test"]),
         name: "agent.py".into(),
         command: vec!["python".into(), "agent.py".into()],
+        content: Content::Full,
         root: Some(key(AGENT)),
         start: ms(0),
         resource: Arc::new(Resource::default()),

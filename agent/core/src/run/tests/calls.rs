@@ -5,7 +5,7 @@ use crate::call::{Completion, Fault, Kind, ProviderError};
 use crate::flow::{Close, Flow, FlowId, Plane, Unread, UnreadReason};
 use crate::process::ProcessFact;
 use crate::run::Run;
-use crate::telemetry::{AttributeValue, Class, SpanKind, Status};
+use crate::telemetry::{AttributeValue, Class, Content, SpanKind, Status};
 use crate::{limits, names};
 
 #[test]
@@ -170,4 +170,15 @@ fn without_knowledge_of_processes_everything_stands_under_the_run() {
     assert_eq!(run.parent(run.one("chat m")), "invoke_agent agent.py");
     assert_eq!(word(run.one("chat m"), names::LINK_RULE), "run");
     assert_eq!(run.parent(run.one("exec ls")), "execute_tool sh");
+}
+
+#[test]
+fn messages_are_put_together_only_for_a_sink_that_shows_them() {
+    let mut run = Run::new(crate::run::Identity { content: Content::Metadata, ..identity() });
+    run.call(chat(1, AGENT, (0, 10), vec![text("user", "q")], assistant(vec![])));
+    let run = end(run, Vec::new());
+    let chat = run.one("chat m");
+    assert_eq!(number(chat, names::INPUT_TOKENS), 10);
+    assert_eq!(chat.attribute(names::INPUT_MESSAGES), None);
+    assert_eq!(chat.attribute(names::OUTPUT_MESSAGES), None);
 }
