@@ -62,7 +62,8 @@ where
             "/v1/chat/completions?hold" => {
                 begin(stream).await?;
                 send_chunk(stream, &event(0)).await?;
-                std::future::pending::<()>().await;
+                // Held until the client goes; it sends nothing more.
+                buffer.skip(stream, 1).await?;
             }
             _ => stream.write_all(&answer).await?,
         }
