@@ -236,6 +236,11 @@ fn processes(trace: &Spans, tool: &ToolUse, agent: u64, differences: &mut Differ
             format!("{at} is not within its tool"),
         );
     }
+    // What the agent starts for itself meanwhile is not the tool's, however much it resembles its command.
+    let mark = own.join(" ");
+    for stranger in under.iter().filter(|span| !argv(span).join(" ").contains(&mark)) {
+        differences.holds(false, format!("tool {}: {:?} is not of its command", tool.id, argv(stranger)));
+    }
     if !counts {
         let shell = under.iter().find(|span| argv(span).iter().any(|word| word.contains("exit 3")));
         let code = shell.map(|shell| shell.get("process.exit.code").clone());

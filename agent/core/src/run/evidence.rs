@@ -76,13 +76,13 @@ impl Haystack {
             [needle.script.as_deref(), Some(&needle.line)]
                 .into_iter()
                 .flatten()
-                .filter_map(|n| fit(text, n))
+                .filter_map(|n| fit(text, n, command_ends))
                 .min()
         };
         // A shell that an agent wraps around its command: the script contains the argument.
         let wrapped = |text: &str, command: bool| {
             let script = needle.script.as_deref().filter(|_| command && text.len() > 2)?;
-            fit(script, text).map(|fit| Fit { partial: true, ..fit })
+            fit(script, text, |_| true).map(|fit| Fit { partial: true, ..fit })
         };
         self.texts
             .iter()
@@ -93,7 +93,7 @@ impl Haystack {
     /// How well the arguments name a URL.
     pub(super) fn holds(&self, url: &str) -> Option<Fit> {
         let url = level(url);
-        self.texts.iter().filter_map(|(text, _)| fit(text, &url)).min()
+        self.texts.iter().filter_map(|(text, _)| fit(text, &url, |_| true)).min()
     }
 }
 
@@ -120,39 +120,60 @@ fn script(arguments: &[String]) -> Option<&str> {
     arguments.iter().skip(at + 1).find(|word| !word.starts_with('-')).map(String::as_str)
 }
 
-/// Where a needle stands in a text as whole words.
-fn fit(text: &str, needle: &str) -> Option<Fit> {
+/// Where a needle stands in a text as whole words, and what comes after it is as it should be.
+fn fit(text: &str, needle: &str, after: impl Fn(&str) -> bool) -> Option<Fit> {
     if needle.is_empty() {
         return None;
     }
     let word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let whole = |at: usize| {
         let before = text.get(..at).and_then(|s| s.chars().next_back());
-        let after = text.get(at + needle.len()..).and_then(|s| s.chars().next());
-        !before.is_some_and(|c| word(c) || c == '.') && !after.is_some_and(word)
+        let rest = text.get(at + needle.len()..).unwrap_or_default();
+        !before.is_some_and(|c| word(c) || c == '.') && !rest.chars().next().is_some_and(word) && after(rest)
     };
     let excess = text.len() - needle.len().min(text.len());
     text.match_indices(needle).any(|(at, _)| whole(at)).then_some(Fit { partial: excess > 0, excess })
 }
 
+/// Whether a simple command ends before this text: `wc -l` is not the command in `wc -l notes.txt`.
+fn command_ends(rest: &str) -> bool {
+    let rest = rest.trim_start();
+    let redirected = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.is_empty()
+        || redirected.starts_with(['<', '>'])
+        || rest.starts_with([';', '|', '&', '(', ')', '{', '}', '[', ']', ',', '#'])
+}
+
+/// Without quotes and backslashes, white space as one space, and ends of lines as `;`.
 fn level(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        let space = match c {
-            '\\' => chars.next_if(|next| matches!(next, 'n' | 't' | 'r')).is_some(),
-            '"' | '\'' | '`' => false,
-            c if c.is_whitespace() => true,
-            c => {
-                out.push(c);
-                false
-            }
+        let c = match c {
+            '\\' => match chars.next_if(|next| matches!(next, 'n' | 't' | 'r')) {
+                Some('n') => '\n',
+                Some(_) => ' ',
+                None => continue,
+            },
+            '"' | '\'' | '`' => continue,
+            c => c,
         };
-        if space && !out.is_empty() && !out.ends_with(' ') {
-            out.push(' ');
+        match c {
+            '\n' => {
+                out.truncate(out.trim_end().len());
+                if !out.is_empty() && !out.ends_with(';') {
+                    out.push(';');
+                }
+            }
+            c if c.is_whitespace() => {
+                if !out.is_empty() && !out.ends_with([' ', ';']) {
+                    out.push(' ');
+                }
+            }
+            c => out.push(c),
         }
     }
-    out.truncate(out.trim_end().len());
+    out.truncate(out.trim_end_matches([' ', ';']).len());
     out
 }
 
@@ -179,11 +200,16 @@ mod tests {
         let wrapper = "source /tmp/snapshot.sh && eval 'git status' < /dev/null && pwd -P >| /tmp/cwd";
         check(json!({"command": "git status"}), &["/bin/bash", "-c", "-l", wrapper], true);
         check(json!({"command": "cd x && git status"}), &["git", "status"], true);
+        check(json!({"command": "make -j4 2>&1 | tail"}), &["make", "-j4"], true);
+        check(json!({"command": "ls\nwc -l\ndate"}), &["wc", "-l"], true);
+        check(json!("await run({cmd: 'ls -la', workdir: '/x'})"), &["ls", "-la"], true);
     }
 
     #[test]
     fn other_commands_are_not() {
         check(json!({"command": "lsof"}), &["ls"], false);
+        check(json!({"command": "wc -l notes.txt"}), &["wc", "-l"], false);
+        check(json!({"command": "wc -l 5"}), &["wc", "-l"], false);
         check(json!({"command": "git status"}), &["git", "stash"], false);
         check(json!({"path": "src"}), &["bash", "-c", "ls src"], false);
         check(json!({"city": "Paris"}), &["date"], false);
