@@ -103,7 +103,13 @@ impl View<'_> {
         let model = model.unwrap_or_else(|| "unknown model".to_owned());
         let mut tail = vec![self.tokens()];
         if let Some(AttributeValue::Double(seconds)) = self.value(names::TIME_TO_FIRST_CHUNK) {
-            tail.push(format!("first {seconds:.2} s"));
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a duration, cut at zero"
+            )]
+            let first = (seconds * 1e9).max(0.0) as u64;
+            tail.push(format!("first {}", text::duration(first)));
         }
         let unusual = |reason: &String| {
             !matches!(

@@ -77,6 +77,11 @@ fn run() -> Vec<Span> {
                 int(names::CACHE_READ_TOKENS, 1_000),
                 int(names::OUTPUT_TOKENS, 56),
                 int(names::REASONING_TOKENS, 12),
+                Attribute {
+                    key: names::TIME_TO_FIRST_CHUNK,
+                    value: AttributeValue::Double(0.0125),
+                    class: Class::Plain,
+                },
             ],
         ),
         process(4, 3, 1_750..1_760, 1),
@@ -134,7 +139,7 @@ fn a_whole_run() {
         PLAIN,
         r#"
 invoke_agent codex  exit 0  3.0 s
-├─ chat gpt-5  in 1,234 (cached 1,000) out 56 (reasoning 12)  1.5 s
+├─ chat gpt-5  in 1,234 (cached 1,000) out 56 (reasoning 12)  first 12 ms  1.5 s
 ├─ ✗ bash {"command": "ls -l"}  300 ms
 │  │  tool said error
 │  │  “I look.”
