@@ -14,7 +14,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -248,9 +248,22 @@ fn descriptors_are_those_we_were_started_with() {
     }
 }
 
+/// Whoever runs the tests may ignore signals (`nohup`, a job in the background), which a shell that inherits it
+/// cannot undo: its traps would wait for ever.
+fn heed_signals() -> std::io::Result<()> {
+    for number in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+        // SAFETY: the default disposition runs none of our code.
+        unsafe { signal(number, SigHandler::SigDfl) }?;
+    }
+    Ok(())
+}
+
 /// Starts a shell script under trackway that says `ready`, and returns it with its output.
 fn started(mode: &[&str], script: &str) -> (Started, BufReader<std::process::ChildStdout>, String) {
-    let child = trackway(mode)
+    let mut command = trackway(mode);
+    // SAFETY: between fork and exec only sigaction(2) is called, which is async-signal-safe.
+    unsafe { command.pre_exec(heed_signals) };
+    let child = command
         .args(["--", "sh", "-c", script])
         // A group whose parent is in another one of the session: in an orphaned group nothing is stopped.
         .process_group(0)
@@ -298,18 +311,14 @@ fn pid(child: &Child) -> Pid {
 #[test]
 fn signals_sent_to_us_reach_the_command() {
     for mode in modes() {
-        for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGINT] {
-            let name = signal.as_str().trim_start_matches("SIG");
+        for sent in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGINT] {
+            let name = sent.as_str().trim_start_matches("SIG");
             let script = format!("trap 'echo got; exit 9' {name}; echo ready; while :; do sleep 0.02; done");
             let (mut child, mut output, _) = started(mode, &script);
-            kill(pid(&child), signal).unwrap();
+            kill(pid(&child), sent).unwrap();
             let mut rest = String::new();
             output.read_to_string(&mut rest).unwrap();
-            assert_eq!(
-                (rest.as_str(), child.wait().unwrap().code()),
-                ("got\n", Some(9)),
-                "{mode:?} {signal}"
-            );
+            assert_eq!((rest.as_str(), child.wait().unwrap().code()), ("got\n", Some(9)), "{mode:?} {sent}");
         }
     }
 }
