@@ -4,13 +4,13 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::ebpf::LINKER;
 use crate::shell::{cargo, privileged, root, run, target, works};
 use crate::{setup, test};
 
 /// Checks `deny.toml`.
 const DENY: &str = "0.20.2";
-/// Linker of the kernel programs, and the LLVM that it is built against.
-const LINKER: &str = "0.13.0";
+/// The LLVM that the linker of the kernel programs is built against.
 const LLVM: (&str, &str, &str) = ("llvm-22", "LLVM_PREFIX", "/usr/lib/llvm-22");
 
 /// Debian packages with which the kernel programs are built (a compiler with `-Z build-std`'s sources, LLVM).

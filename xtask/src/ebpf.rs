@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 /// The compiler whose object is committed. Newer ones may give other bytes for the same sources.
 const RUSTC: &str = "1.96.0";
 /// The linker, built for the same LLVM as the compiler.
-const LINKER: &str = "0.13.0";
+pub(crate) const LINKER: &str = "0.13.0";
 const TARGET: &str = "bpfel-unknown-none";
 const OBJECT: &str = "ebpf/prebuilt/trackway.bpf.o";
 /// Lines that `sha256sum --check` reads, from the root of the repository: the sources and the object.

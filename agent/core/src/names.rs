@@ -65,7 +65,6 @@ names! {
     NETWORK_PROTOCOL_VERSION = "network.protocol.version";
     USER_AGENT = "user_agent.original";
     USER_ID = "user.id";
-    SESSION_ID = "session.id";
     PROCESS_PID = "process.pid";
     PROCESS_PARENT_PID = "process.parent_pid";
     PROCESS_CREATION_TIME = "process.creation.time";
@@ -105,7 +104,6 @@ names! {
     UNREAD_BYTES_OUT = "trackway.unread.bytes_sent";
     UNREAD_BYTES_IN = "trackway.unread.bytes_received";
     LOST_FACTS = "trackway.lost.process_facts";
-    LOST_BYTES = "trackway.lost.bytes";
     EXIT_SIGNAL = "trackway.process.signal";
     ARGS_TRUNCATED = "trackway.process.args_truncated";
     THREAD_ID = "trackway.thread.id";
@@ -113,5 +111,6 @@ names! {
     LIMIT_SPANS = "trackway.limit.spans_unplaced";
     LIMIT_TOOLS = "trackway.limit.tools_unwatched";
     LIMIT_PROCESSES = "trackway.limit.processes_forgotten";
+    LIMIT_CONVERSATIONS = "trackway.limit.conversations_unfollowed";
     HTTP_AUXILIARY = "trackway.auxiliary";
 }

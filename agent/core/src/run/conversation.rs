@@ -32,6 +32,18 @@ pub(super) struct Conversations {
     order: VecDeque<String>,
     threads: HashMap<(Option<ProcessKey>, String), usize>,
     beginnings: HashMap<(Option<ProcessKey>, u64), usize>,
+    /// How often a bound kept a call from being followed, or made an older one be forgotten.
+    pub(super) dropped: u64,
+}
+
+/// Ties a key to a conversation, unless it is tied already. False where there is no room for it.
+fn remember<K: Eq + Hash>(map: &mut HashMap<K, usize>, key: Option<K>, number: usize) -> bool {
+    let Some(key) = key else { return true };
+    let room = map.len() < limits::CONVERSATIONS || map.contains_key(&key);
+    if room {
+        map.entry(key).or_insert(number);
+    }
+    room
 }
 
 impl Conversations {
@@ -60,14 +72,11 @@ impl Conversations {
                 && let Some(oldest) = self.order.pop_front()
             {
                 self.responses.remove(&oldest);
+                self.dropped += 1;
             }
         }
-        if let Some(key) = thread.filter(|_| self.threads.len() < limits::CONVERSATIONS) {
-            self.threads.entry(key).or_insert(number);
-        }
-        if let Some(key) = beginning.filter(|_| self.beginnings.len() < limits::CONVERSATIONS) {
-            self.beginnings.entry(key).or_insert(number);
-        }
+        self.dropped += u64::from(!remember(&mut self.threads, thread, number));
+        self.dropped += u64::from(!remember(&mut self.beginnings, beginning, number));
         if let Some(conversation) = self.list.get_mut(number) {
             conversation.take(call, llm);
         }
@@ -76,6 +85,7 @@ impl Conversations {
 
     fn open(&mut self, call: &Call, llm: &Llm) -> Option<usize> {
         if self.list.len() >= limits::CONVERSATIONS {
+            self.dropped += 1;
             return None;
         }
         let sub = llm.thread.as_ref().is_some_and(|thread| thread.parent.is_some());

@@ -207,6 +207,7 @@ impl Run {
         set.count(names::LIMIT_SPANS, self.hits.spans);
         set.count(names::LIMIT_TOOLS, self.hits.tools);
         set.count(names::LIMIT_PROCESSES, self.hits.processes);
+        set.count(names::LIMIT_CONVERSATIONS, self.conversations.dropped);
         set.texts(names::PROCESS_COMMAND_ARGS, redact::arguments(&self.identity.command), Class::Metadata);
         let failure = exited(status, &mut set);
         if let Some(question) = main.and_then(|it| it.question.as_ref()) {

@@ -299,6 +299,10 @@ impl Run {
     pub(super) fn resource(&mut self, process: Option<ProcessKey>) -> Arc<crate::telemetry::Resource> {
         let known = process.filter(|key| !self.processes.is_root(*key) && self.processes.get(*key).is_some());
         if let Some(key) = known {
+            if self.resources.len() >= limits::PROCESSES {
+                // Those of processes that were forgotten, which is counted there.
+                self.resources.retain(|key, _| self.processes.get(*key).is_some());
+            }
             let image = self.processes.get(key).and_then(|process| process.images.back());
             let make = || super::resource::of(&self.identity, Some(key), image);
             return Arc::clone(self.resources.entry(key).or_insert_with(make));

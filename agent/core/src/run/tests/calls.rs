@@ -182,3 +182,20 @@ fn messages_are_put_together_only_for_a_sink_that_shows_them() {
     assert_eq!(chat.attribute(names::INPUT_MESSAGES), None);
     assert_eq!(chat.attribute(names::OUTPUT_MESSAGES), None);
 }
+
+#[test]
+fn conversations_past_the_bound_are_counted() {
+    let over = 3;
+    let mut run = Run::new(identity());
+    for n in 0..(limits::CONVERSATIONS + over) as u64 {
+        run.call(chat(
+            n,
+            AGENT,
+            (n * 10, n * 10 + 5),
+            vec![text("user", &format!("question {n}"))],
+            assistant(vec![]),
+        ));
+    }
+    let run = end(run, Vec::new());
+    assert_eq!(number(run.spans.last().unwrap(), names::LIMIT_CONVERSATIONS), over as i64);
+}
