@@ -1,9 +1,12 @@
 //! What one exchange meant.
 
+mod lazy;
+
 use serde_json::Value;
 
 use crate::flow::{FlowId, Plane, Time};
 use crate::process::ProcessKey;
+pub use lazy::Lazy;
 
 /// One request and its answer, understood.
 #[derive(Clone, Debug)]
@@ -69,6 +72,10 @@ pub struct Http {
     pub request_id: Option<String>,
     /// The SDK's retry counter (`x-stainless-retry-count`).
     pub resend_count: Option<u32>,
+    /// How often something between client and provider tried (`x-envoy-attempt-count`); 1 is the first time.
+    pub attempts: Option<u32>,
+    /// Fields of the response that tell of rate limits, as sent. At most `limits::RATE_FIELDS`.
+    pub rate_limits: Vec<(String, String)>,
 }
 
 /// What kind of call it was.
@@ -125,22 +132,34 @@ pub struct Llm {
     pub conversation: Option<Conversation>,
     /// End-user identifier as sent.
     pub user: Option<String>,
+    /// Organisation that is charged: what the response says, else the request.
+    pub organization: Option<String>,
+    /// Project inside the organisation, or the cloud project in the path.
+    pub project: Option<String>,
     /// Who calls: agent name where it says so deterministically (`claude-code`, `codex`).
     pub agent: Option<String>,
     /// This call's thread inside the agent (Codex `thread-id`, Claude's agent id), and the parent thread.
     pub thread: Option<Thread>,
     /// Token counts.
     pub usage: Usage,
+    /// What was billed beside `usage` and is not inside it: runs of other models that the provider made on the
+    /// way (Anthropic `usage.iterations`).
+    pub outside: Vec<Outside>,
+    /// Vectors asked for have this many dimensions.
+    pub dimensions: Option<u64>,
     /// Reasons as the provider gave them, one per choice.
     pub finish_reasons: Vec<String>,
     /// Request parameters.
     pub params: Params,
     /// Tools that were offered.
-    pub tools: Vec<ToolDefinition>,
+    pub tools: Lazy<ToolDefinition>,
     /// Instructions apart from the history.
-    pub system: Vec<Part>,
+    pub system: Lazy<Part>,
     /// History as sent.
-    pub input: Vec<Message>,
+    pub input: Lazy<Message>,
+    /// The messages of `input` that may hold tool calls or their results; where a format does not tell them
+    /// apart, `input` itself.
+    pub exchanges: Option<Lazy<Message>>,
     /// Answer, one message per choice.
     pub output: Vec<Message>,
     /// The error that the provider reported, in the body or inside the stream.
@@ -184,6 +203,23 @@ pub struct Usage {
     pub cache_write: Option<u64>,
     /// Part of `output` that was reasoning.
     pub reasoning: Option<u64>,
+    /// Part of `cache_write` that was written for an hour, which costs more.
+    pub cache_write_1h: Option<u64>,
+    /// Part of `input` that was audio.
+    pub audio_input: Option<u64>,
+    /// Part of `output` that was audio.
+    pub audio_output: Option<u64>,
+}
+
+/// Tokens that were billed beside an answer's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// What for: `compaction`, `advisor_message`, …
+    pub kind: String,
+    /// The model that ran, where it is said.
+    pub model: Option<String>,
+    /// Its tokens.
+    pub usage: Usage,
 }
 
 /// Request parameters, as sent.
@@ -318,9 +354,14 @@ impl Llm {
         })
     }
 
+    /// The messages of the request that hold all its tool calls and results.
+    pub fn tooling(&self) -> &[Message] {
+        self.exchanges.as_ref().unwrap_or(&self.input)
+    }
+
     /// Every tool result that the request carries, in order.
     pub fn tool_results(&self) -> impl Iterator<Item = &ToolResult> {
-        self.input.iter().flat_map(|m| &m.parts).filter_map(|p| match p {
+        self.tooling().iter().flat_map(|m| &m.parts).filter_map(|p| match p {
             Part::ToolResult(result) => Some(result),
             _ => None,
         })

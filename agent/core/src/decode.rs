@@ -5,6 +5,7 @@
 //! [`Answer`], and to name it in [`FORMATS`].
 
 mod anthropic;
+mod body;
 mod finish;
 mod host;
 pub(crate) mod identity;
@@ -12,17 +13,17 @@ mod intake;
 pub(crate) mod json;
 mod media;
 mod openai;
+mod sieve;
 
 use std::fmt::Debug;
-
-use serde_json::Value;
 
 use crate::call::{Fault, Llm};
 use crate::http::Headers;
 use crate::limits;
-pub(crate) use intake::Intake;
-use json::Object;
+pub(crate) use body::Body;
+pub(crate) use intake::{Intake, Label};
 pub(crate) use openai::socket;
+pub(crate) use sieve::{Sieve, Step};
 
 /// Every format that is known, in the order in which they are asked.
 static FORMATS: &[&dyn Format] = &[
@@ -49,10 +50,10 @@ pub(crate) trait Format: Debug + Sync {
     fn claim(&self, target: &Target<'_>) -> Claim;
 
     /// Whether a request's body is of this format. Asked only after [`Format::claim`].
-    fn fits(&self, body: &Object) -> bool;
+    fn fits(&self, body: &Body) -> bool;
 
-    /// Reads the request.
-    fn request(&self, target: &Target<'_>, body: Object, llm: &mut Llm);
+    /// Reads the request. Members that are long are left for later: see [`crate::call::Lazy`].
+    fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults);
 
     /// Begins to read an answer.
     fn answer(&self) -> Box<dyn Answer>;
@@ -60,11 +61,14 @@ pub(crate) trait Format: Debug + Sync {
 
 /// An answer as it arrives: either events or one body.
 pub(crate) trait Answer: Debug + Send {
-    /// One server-sent event.
+    /// The status and fields of the response, before anything else.
+    fn head(&mut self, _status: u16, _headers: &Headers) {}
+
+    /// One server-sent event, one line of several, or one element of a list.
     fn event(&mut self, event: Event<'_>, faults: &mut Faults);
 
-    /// A whole JSON body.
-    fn body(&mut self, body: Value, faults: &mut Faults);
+    /// A JSON object that is all of the answer. It may have broken off.
+    fn body(&mut self, body: Body, faults: &mut Faults);
 
     /// Nothing more comes: writes what is known.
     fn finish(self: Box<Self>, llm: &mut Llm) -> Ending;
@@ -144,7 +148,7 @@ pub(crate) fn candidates(target: &Target<'_>) -> Vec<&'static dyn Format> {
 pub(crate) fn choose(
     candidates: &[&'static dyn Format],
     target: &Target<'_>,
-    body: Option<&Object>,
+    body: Option<&Body>,
 ) -> Option<&'static dyn Format> {
     candidates.iter().copied().find(|format| match body {
         Some(body) => format.fits(body),

@@ -22,6 +22,12 @@ pub const PIPELINE: usize = 128;
 pub const REQUEST_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// Most decoded bytes of one non-streamed response body that are kept for its decoder.
 pub const RESPONSE_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Most bytes that are kept of a JSON body behind the place where it became too long.
+pub const TAIL_BYTES: usize = 1024 * 1024;
+/// Most members of one JSON object that are told apart.
+pub const MEMBERS: usize = 1024;
+/// A JSON string of this length without white space and escapes is encoded media, and left out.
+pub const MEDIA_BYTES: usize = 64 * 1024;
 /// Most bytes that one compressed body may expand to before decoding stops.
 pub const DECODED_BYTES: usize = 256 * 1024 * 1024;
 /// Most content codings that are stacked on one body.
@@ -36,6 +42,8 @@ pub const PARTS: usize = 16 * 1024;
 pub const JSON_DEPTH: usize = 128;
 /// Most choices of one answer (`n`).
 pub const CHOICES: usize = 256;
+/// Most fields about rate limits that one call keeps.
+pub const RATE_FIELDS: usize = 32;
 /// Most faults that one call keeps.
 pub const FAULTS: usize = 32;
 /// Longest single attribute value that is kept.

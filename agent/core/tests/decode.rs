@@ -66,7 +66,8 @@ fn chat_stream() {
             output: Some(20),
             cache_read: Some(32),
             cache_write: None,
-            reasoning: Some(8)
+            reasoning: Some(8),
+            ..Usage::default()
         }
     );
     assert_eq!(llm.output.len(), 2);
@@ -263,7 +264,8 @@ fn messages_stream() {
             output: Some(40),
             cache_read: Some(1000),
             cache_write: Some(100),
-            reasoning: None
+            reasoning: None,
+            ..Usage::default()
         }
     );
     assert_eq!(llm.finish_reasons, ["tool_use"]);
@@ -370,11 +372,16 @@ fn bodies_in_any_coding() {
 
 #[test]
 fn a_body_too_long_to_keep_leaves_a_fault() {
-    let mut request = CHAT.0.as_bytes().to_vec();
-    request.resize(trackway_core::limits::REQUEST_BODY_BYTES + 1, b' ');
+    let word = "word ".repeat(1000);
+    let message = format!(r#"{{"role":"user","content":"{word}"}},"#);
+    let count = trackway_core::limits::REQUEST_BODY_BYTES / message.len() + 1;
+    let request = CHAT.0.replacen("[", &format!("[{}", message.repeat(count)), 1);
     let (call, llm) = llm(Replay::new("/v1/chat/completions", request, CHAT.1));
     assert!(call.faults.iter().any(|fault| fault.kind == "limit.request_body"), "{:?}", call.faults);
     assert_eq!(llm.usage.input, Some(50));
+    // What fitted is there.
+    assert!(llm.input.pieces() > count - 3);
+    assert_eq!(llm.input.first().map(|message| message.role.as_str()), Some("user"));
 }
 
 #[test]

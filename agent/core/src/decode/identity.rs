@@ -40,6 +40,9 @@ pub(crate) fn from_headers(headers: &Headers, llm: &mut Llm) {
     let named =
         |text: &str| AGENTS.iter().find(|(start, _)| text.starts_with(start)).map(|(_, agent)| *agent);
     let agent = ["originator", "user-agent"].iter().filter_map(|key| get(key)).find_map(named);
+    llm.organization = get("openai-organization").map(str::to_owned);
+    llm.project =
+        ["openai-project", "x-goog-user-project"].iter().find_map(|key| get(key)).map(str::to_owned);
     llm.agent = agent.or_else(|| get("x-claude-code-session-id").map(|_| "claude-code")).map(str::to_owned);
     for (name, source) in SESSIONS {
         set(&mut llm.conversation, get(name), source);

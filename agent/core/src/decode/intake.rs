@@ -7,39 +7,74 @@ use crate::encoding;
 use crate::limits;
 use crate::sse;
 
-use super::{Answer, Event, Faults, json};
+use super::body::Body;
+use super::sieve::{Shape, Sieve, Step};
+use super::{Answer, Event, Faults};
 
 /// The fields a stream of events may begin with. A body that begins with anything else is no stream.
 const FIELDS: &[&[u8]] = &[b"data", b"event", b"id", b"retry", b":"];
+
+/// What `content-type` says of an answer. It counts for what does not tell by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Label {
+    /// Nothing of use.
+    #[default]
+    None,
+    /// A stream of server-sent events.
+    Events,
+    /// JSON documents, one a line.
+    Lines,
+}
+
+impl Label {
+    /// Reads the value of `content-type`.
+    pub(crate) fn new(kind: Option<&str>) -> Self {
+        let kind =
+            kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "text/event-stream" => Self::Events,
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines"
+            | "application/stream+json" => Self::Lines,
+            _ => Self::None,
+        }
+    }
+}
 
 /// One response body.
 #[derive(Debug)]
 pub(crate) struct Intake {
     decoder: encoding::Decoder,
-    body: Body,
+    body: Form,
     decoded: Vec<u8>,
     broken: bool,
-    labelled: bool,
+    label: Label,
 }
 
 #[derive(Debug)]
-enum Body {
+enum Form {
     /// Not enough came yet.
     Unknown(Vec<u8>),
-    Json(Vec<u8>),
+    /// One document, or the first of several.
+    Json(Box<Sieve>, Option<Box<Sieve>>),
+    /// Documents one after another.
+    Lines(Box<Sieve>),
+    /// A list whose elements came one after another.
+    List(Box<Sieve>),
     Events(Box<sse::Parser>),
-    /// Neither, or too long.
+    /// None of these, or nothing more to read.
     Skipped,
 }
 
 impl Intake {
-    /// `encoding` is the value of `content-encoding`; `labelled` whether the answer says that it is a stream
-    /// of events, which counts for what does not tell by itself.
-    pub(crate) fn new(encoding: Option<&str>, labelled: bool) -> Self {
+    /// `encoding` is the value of `content-encoding`.
+    pub(crate) fn new(encoding: Option<&str>, label: Label) -> Self {
         Self {
-            labelled,
+            label,
             decoder: encoding::Decoder::new(encoding),
-            body: Body::Unknown(Vec::new()),
+            body: Form::Unknown(Vec::new()),
             decoded: Vec::new(),
             broken: false,
         }
@@ -47,8 +82,11 @@ impl Intake {
 
     /// Takes bytes as they came; true where they completed an event that is no ping.
     pub(crate) fn push(&mut self, bytes: &[u8], answer: &mut dyn Answer, faults: &mut Faults) -> bool {
-        if self.broken || matches!(self.body, Body::Skipped) {
+        if self.broken || matches!(self.body, Form::Skipped) {
             return false;
+        }
+        if self.decoder.is_identity() {
+            return self.take(bytes, answer, faults);
         }
         let mut decoded = std::mem::take(&mut self.decoded);
         decoded.clear();
@@ -69,38 +107,53 @@ impl Intake {
             faults.add(error.kind(), error.to_string());
         }
         let mut news = false;
-        match std::mem::replace(&mut self.body, Body::Skipped) {
-            Body::Unknown(_) | Body::Skipped => {}
-            Body::Json(bytes) => match json::parse(&bytes) {
-                Ok(value) => answer.body(value, faults),
-                Err(reason) => faults.add("json", format!("the answer is {reason}")),
-            },
-            Body::Events(mut parser) => {
+        match &mut self.body {
+            Form::Unknown(_) | Form::Skipped => {}
+            Form::Json(..) => {
+                if let Form::Json(open, whole) = std::mem::replace(&mut self.body, Form::Skipped) {
+                    let sieve = whole.unwrap_or(open);
+                    if sieve.is_over() {
+                        let most = limits::RESPONSE_BODY_BYTES;
+                        faults.add("limit.response_body", format!("longer than {most} bytes"));
+                    }
+                    let body = Body::new(*sieve, faults);
+                    if !body.is_whole() {
+                        faults.add("json", "the answer broke off");
+                    }
+                    answer.body(body, faults);
+                }
+            }
+            Form::Lines(sieve) => {
+                if sieve.len() > 0 {
+                    faults.add("json", "the last line broke off");
+                }
+            }
+            Form::List(_) => {}
+            Form::Events(parser) => {
                 parser.finish(|event| news |= deliver(&event, answer, faults));
                 if parser.dropped() > 0 {
                     let (count, most) = (parser.dropped(), limits::EVENT_BYTES);
                     faults.add("limit.event", format!("{count} events longer than {most} bytes"));
                 }
-                self.body = Body::Events(parser);
             }
         }
         news
     }
 
-    /// Whether the answer came as a stream of events.
+    /// Whether the answer came as events or lines.
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.body, Body::Events(_))
+        matches!(self.body, Form::Events(_) | Form::Lines(_))
     }
 
     fn take(&mut self, bytes: &[u8], answer: &mut dyn Answer, faults: &mut Faults) -> bool {
-        if let Body::Unknown(start) = &mut self.body {
+        if let Form::Unknown(start) = &mut self.body {
             start.extend_from_slice(bytes);
             // White space and a byte order mark may come before anything and mean nothing.
             start.drain(..blank(start));
-            let Some(body) = sniff(start, self.labelled) else { return false };
+            let Some(body) = sniff(start, self.label) else { return false };
             let start = std::mem::take(start);
             self.body = body;
-            if matches!(self.body, Body::Skipped) {
+            if matches!(self.body, Form::Skipped) {
                 faults.add("json", "the answer is neither JSON nor a stream of events");
             }
             return self.route(&start, answer, faults);
@@ -108,26 +161,83 @@ impl Intake {
         self.route(bytes, answer, faults)
     }
 
-    fn route(&mut self, bytes: &[u8], answer: &mut dyn Answer, faults: &mut Faults) -> bool {
-        match &mut self.body {
-            Body::Json(body) if body.len().saturating_add(bytes.len()) > limits::RESPONSE_BODY_BYTES => {
-                faults
-                    .add("limit.response_body", format!("longer than {} bytes", limits::RESPONSE_BODY_BYTES));
-                self.body = Body::Skipped;
-                false
-            }
-            Body::Json(body) => {
-                body.extend_from_slice(bytes);
-                false
-            }
-            Body::Events(parser) => {
-                let mut news = false;
-                parser.push(bytes, |event| news |= deliver(&event, answer, faults));
-                news
-            }
-            Body::Unknown(_) | Body::Skipped => false,
+    fn route(&mut self, mut bytes: &[u8], answer: &mut dyn Answer, faults: &mut Faults) -> bool {
+        let mut news = false;
+        if let Form::Events(parser) = &mut self.body {
+            parser.push(bytes, |event| news |= deliver(&event, answer, faults));
+            return news;
         }
+        while !bytes.is_empty() {
+            match &mut self.body {
+                Form::Json(_, Some(first)) => {
+                    // A second document makes the first one a line.
+                    let Some(at) = bytes.iter().position(|byte| !byte.is_ascii_whitespace()) else { break };
+                    bytes = &bytes[at..];
+                    if bytes.first() != Some(&b'{') {
+                        faults.add("json", "something stands behind the answer");
+                        break;
+                    }
+                    let first = std::mem::replace(first, Box::new(Sieve::new(0)));
+                    news |= line(*first, answer, faults);
+                    self.body = Form::Lines(Box::new(Sieve::new(limits::EVENT_BYTES)));
+                }
+                Form::Json(open, whole) => {
+                    let step = open.push(bytes);
+                    if open.shape() == Some(Shape::Array) {
+                        let open = std::mem::replace(open, Box::new(Sieve::new(0)));
+                        self.body = Form::List(open);
+                        news |= self.list(answer, faults);
+                    } else if matches!(step, Step::Whole(_)) {
+                        let sieve = std::mem::replace(open, Box::new(Sieve::new(0)));
+                        if self.label == Label::Lines {
+                            news |= line(*sieve, answer, faults);
+                            self.body = Form::Lines(Box::new(Sieve::new(limits::EVENT_BYTES)));
+                        } else {
+                            *whole = Some(sieve);
+                        }
+                    }
+                    let Step::Whole(used) = step else { break };
+                    bytes = &bytes[used..];
+                }
+                Form::Lines(open) => {
+                    // What stands between two lines is no part of the next.
+                    if open.len() == 0 {
+                        let Some(at) = bytes.iter().position(|byte| *byte == b'{') else { break };
+                        bytes = &bytes[at..];
+                    }
+                    let Step::Whole(used) = open.push(bytes) else { break };
+                    bytes = &bytes[used..];
+                    let sieve = std::mem::replace(open, Box::new(Sieve::new(limits::EVENT_BYTES)));
+                    news |= line(*sieve, answer, faults);
+                }
+                Form::List(open) => {
+                    open.push(bytes);
+                    news |= self.list(answer, faults);
+                    break;
+                }
+                Form::Unknown(_) | Form::Events(_) | Form::Skipped => break,
+            }
+        }
+        news
     }
+
+    /// Delivers the elements of a list that are whole.
+    fn list(&mut self, answer: &mut dyn Answer, faults: &mut Faults) -> bool {
+        let Form::List(sieve) = &mut self.body else { return false };
+        let mut news = false;
+        sieve.drain(|element| {
+            answer.event(Event { name: "", data: &String::from_utf8_lossy(element) }, faults);
+            news = true;
+        });
+        news
+    }
+}
+
+/// Hands one document of several on.
+fn line(sieve: Sieve, answer: &mut dyn Answer, faults: &mut Faults) -> bool {
+    let (text, _) = sieve.finish();
+    answer.event(Event { name: "", data: &String::from_utf8_lossy(&text) }, faults);
+    true
 }
 
 /// Hands one event on; true where it is news.
@@ -144,15 +254,15 @@ fn blank(bytes: &[u8]) -> usize {
 }
 
 /// What a body is, by its first bytes; `None` while they are too few.
-fn sniff(start: &[u8], labelled: bool) -> Option<Body> {
+fn sniff(start: &[u8], label: Label) -> Option<Form> {
     match start.first()? {
-        b'{' | b'[' => return Some(Body::Json(Vec::new())),
+        b'{' | b'[' => return Some(Form::Json(Box::new(Sieve::new(limits::RESPONSE_BODY_BYTES)), None)),
         _ if start == b"\xef" || start == b"\xef\xbb" => return None,
         _ => {}
     }
-    if labelled || FIELDS.iter().any(|field| start.starts_with(field)) {
-        return Some(Body::Events(Box::new(sse::Parser::new())));
+    if label == Label::Events || FIELDS.iter().any(|field| start.starts_with(field)) {
+        return Some(Form::Events(Box::new(sse::Parser::new())));
     }
     let possible = FIELDS.iter().any(|field| field.starts_with(start));
-    (!possible).then_some(Body::Skipped)
+    (!possible).then_some(Form::Skipped)
 }

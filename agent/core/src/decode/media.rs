@@ -1,5 +1,6 @@
 //! Media without their bytes.
 
+use super::sieve::length;
 use crate::call::Part;
 
 /// A part for what stands at a URL; a `data:` URL gives its type and size only.
@@ -8,7 +9,7 @@ pub(crate) fn from_url(modality: &'static str, url: &str) -> Part {
         Some(data) => {
             let (kind, body) = data.split_once(',').unwrap_or((data, ""));
             let mime = kind.split(';').next().filter(|mime| !mime.is_empty());
-            inline(modality, mime.map(str::to_owned), body.len())
+            inline(modality, mime.map(str::to_owned), length(body))
         }
         None => Part::Media {
             modality,
@@ -20,8 +21,8 @@ pub(crate) fn from_url(modality: &'static str, url: &str) -> Part {
 }
 
 /// A part for bytes that stood in the message.
-pub(crate) fn inline(modality: &'static str, mime_type: Option<String>, bytes: usize) -> Part {
-    Part::Media { modality, mime_type, uri: None, bytes: bytes as u64 }
+pub(crate) fn inline(modality: &'static str, mime_type: Option<String>, bytes: u64) -> Part {
+    Part::Media { modality, mime_type, uri: None, bytes }
 }
 
 /// A part for a file that the provider keeps.

@@ -8,10 +8,12 @@ pub(crate) mod socket;
 mod stream;
 mod usage;
 
+use bytes::Bytes;
 use serde_json::Value;
 
+use super::body::{self, Body};
 use super::json::{Get, Object, take_items, take_object, take_text};
-use crate::call::{Llm, Params, ProviderError, ToolDefinition};
+use crate::call::{Lazy, Llm, Params, ProviderError, ToolDefinition};
 use crate::limits;
 use crate::redact;
 
@@ -57,8 +59,10 @@ pub(super) fn stop(value: Option<&Value>) -> Vec<String> {
 
 /// Tools of both shapes: nested (`function: {…}`) and flat. Namespaces are opened; a tool keeps the plain name
 /// by which calls name it.
-fn tools(list: Vec<Value>, out: &mut Vec<ToolDefinition>) {
-    open(list, true, out);
+fn tools(pieces: &[Bytes]) -> Vec<ToolDefinition> {
+    let mut out = Vec::new();
+    open(body::values(pieces).collect(), true, &mut out);
+    out
 }
 
 fn open(list: Vec<Value>, outer: bool, out: &mut Vec<ToolDefinition>) {
@@ -139,11 +143,14 @@ fn user(body: &Object) -> Option<String> {
 }
 
 /// What both requests say of themselves beside messages.
-fn request(body: &mut Object, llm: &mut Llm) {
-    llm.params = params(body);
-    llm.user = user(body);
-    llm.request_model = take_text(body, "model").filter(|model| !model.is_empty());
-    tools(take_items(body, "tools"), &mut llm.tools);
+fn request(body: &Body, llm: &mut Llm) {
+    let small = body.small();
+    llm.params = params(small);
+    llm.user = user(small);
+    llm.request_model = small.filled("model").map(str::to_owned);
+    // `functions` are tools in their first form.
+    let offered = ["tools", "functions"].iter().flat_map(|key| body.list(key)).collect();
+    llm.tools = Lazy::new(offered, tools);
 }
 
 /// Remembers the first text that is not empty.

@@ -3,7 +3,9 @@
 use super::session::Session;
 use super::target;
 use crate::call::{Call, Completion, Fault, Kind, Llm};
-use crate::decode::{self, Answer, Ending, Faults, Format, Intake, Target, identity, json, socket};
+use crate::decode::{
+    self, Answer, Body as Json, Ending, Faults, Format, Intake, Label, Sieve, Step, Target, identity, socket,
+};
 use crate::encoding;
 use crate::flow::{Flow, Time};
 use crate::http::{Headers, RequestHead, ResponseHead};
@@ -23,6 +25,8 @@ pub(super) struct Exchange {
     settled: bool,
     answer: Option<(&'static dyn Format, Box<dyn Answer>, Intake)>,
     session: Option<Session>,
+    /// Who is charged, as the response says.
+    organization: Option<String>,
     faults: Faults,
     ended: bool,
 }
@@ -33,8 +37,8 @@ enum Body {
     /// Nobody will read it.
     Ignored,
     /// Decoded so far.
-    Kept { decoder: Box<encoding::Decoder>, bytes: Vec<u8> },
-    /// Too long, or its coding is broken.
+    Kept { decoder: Box<encoding::Decoder>, sieve: Box<Sieve>, whole: bool },
+    /// Its coding is broken.
     Lost,
 }
 
@@ -50,7 +54,11 @@ impl Exchange {
             Body::Ignored
         } else {
             let coding = target::field(&head.headers, "content-encoding");
-            Body::Kept { decoder: Box::new(encoding::Decoder::new(coding)), bytes: Vec::new() }
+            Body::Kept {
+                decoder: Box::new(encoding::Decoder::new(coding)),
+                sieve: Box::new(Sieve::new(limits::REQUEST_BODY_BYTES)),
+                whole: false,
+            }
         };
         Self {
             call: Call {
@@ -76,6 +84,7 @@ impl Exchange {
             settled: false,
             answer: None,
             session: None,
+            organization: None,
             faults: Faults::default(),
             ended: false,
         }
@@ -90,14 +99,20 @@ impl Exchange {
     }
 
     pub(super) fn request_data(&mut self, data: &[u8]) {
-        let Body::Kept { decoder, bytes } = &mut self.body else { return };
-        if let Err(error) = decoder.push(data, bytes) {
+        let Body::Kept { decoder, sieve, whole } = &mut self.body else { return };
+        if *whole {
+            return;
+        }
+        if decoder.is_identity() {
+            *whole = matches!(sieve.push(data), Step::Whole(_));
+            return;
+        }
+        let mut bytes = Vec::new();
+        if let Err(error) = decoder.push(data, &mut bytes) {
             self.faults.add(error.kind(), format!("request: {error}"));
             self.body = Body::Lost;
-        } else if bytes.len() > limits::REQUEST_BODY_BYTES {
-            self.faults
-                .add("limit.request_body", format!("longer than {} bytes", limits::REQUEST_BODY_BYTES));
-            self.body = Body::Lost;
+        } else {
+            *whole = matches!(sieve.push(&bytes), Step::Whole(_));
         }
     }
 
@@ -117,6 +132,12 @@ impl Exchange {
             .find_map(|name| get(name))
             .filter(|id| !id.is_empty())
             .map(str::to_owned);
+        self.organization = ["openai-organization", "anthropic-organization-id"]
+            .iter()
+            .find_map(|name| get(name))
+            .map(str::to_owned);
+        self.call.http.attempts = get("x-envoy-attempt-count").and_then(|count| count.trim().parse().ok());
+        self.call.http.rate_limits = target::rate_limits(&head.headers);
         if head.status == 101 {
             self.call.http.version = "websocket";
             if socket::claims(&self.path) {
@@ -131,10 +152,10 @@ impl Exchange {
             None => None,
         };
         if let Some(format) = format {
-            let stream =
-                get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"));
-            let intake = Intake::new(get("content-encoding"), stream);
-            self.answer = Some((format, format.answer(), intake));
+            let intake = Intake::new(get("content-encoding"), Label::new(get("content-type")));
+            let mut answer = format.answer();
+            answer.head(head.status, &head.headers);
+            self.answer = Some((format, answer, intake));
         }
     }
 
@@ -163,9 +184,12 @@ impl Exchange {
                     self.call.first_chunk.get_or_insert(time);
                 }
                 llm.stream = intake.is_stream();
+                if let Some(charged) = self.organization.take() {
+                    llm.organization = Some(charged);
+                }
                 let ending = answer.finish(&mut llm);
                 // What was neither events nor JSON has no end of its own.
-                let ending = if intake.is_stream() { ending } else { Ending::Open };
+                let ending = if llm.stream { ending } else { Ending::Open };
                 self.call.completion = completed(completion, ending);
             }
             if self.call.completion == Completion::Partial {
@@ -182,34 +206,34 @@ impl Exchange {
         if std::mem::replace(&mut self.settled, true) || self.candidates.is_empty() {
             return;
         }
-        let mut broken = None;
+        let mut broken = false;
         let body = match std::mem::replace(&mut self.body, Body::Ignored) {
-            Body::Kept { mut decoder, bytes } => {
+            Body::Kept { mut decoder, sieve, .. } => {
                 if let Err(error) = decoder.finish() {
                     self.faults.add(error.kind(), format!("request: {error}"));
                 }
-                match json::parse(&bytes) {
-                    Ok(serde_json::Value::Object(body)) => Some(body),
-                    // A readable body of another shape contradicts every format.
-                    Ok(_) => Some(json::Object::new()),
-                    Err(_) if bytes.is_empty() => None,
-                    Err(reason) => {
-                        broken = Some(reason);
-                        None
-                    }
+                if sieve.is_over() {
+                    let most = limits::REQUEST_BODY_BYTES;
+                    self.faults.add("limit.request_body", format!("longer than {most} bytes"));
                 }
+                broken = sieve.is_broken() || sieve.len() > 0 && !sieve.is_whole();
+                let nothing = sieve.len() == 0 || sieve.shape().is_none();
+                (!nothing).then(|| Json::new(*sieve, &mut self.faults))
             }
             Body::Ignored | Body::Lost => None,
         };
         let place = Target { method: &self.call.http.method, path: &self.path, headers: &self.headers };
-        if let Some(format) = decode::choose(&self.candidates, &place, body.as_ref()) {
+        let fitting = decode::choose(&self.candidates, &place, body.as_ref());
+        // What broke off may lack what tells its format.
+        let by_path = || decode::choose(&self.candidates, &place, None).filter(|_| broken);
+        if let Some(format) = fitting.or_else(by_path) {
             let mut llm = Box::new(decode::begin(format, &self.call.http.host));
             identity::from_headers(&self.headers, &mut llm);
             if let Some(body) = body {
-                format.request(&place, body, &mut llm);
+                format.request(&place, &body, &mut llm, &mut self.faults);
             }
-            if let Some(reason) = broken {
-                self.faults.add("json", format!("the request is {reason}"));
+            if broken {
+                self.faults.add("json", "the request is not valid JSON");
             }
             self.llm = Some((format, llm));
         } else {

@@ -52,8 +52,8 @@ impl Session {
     }
 
     fn request(&mut self, bytes: &[u8], time: Time, next: &mut u64) {
-        let Some(turn) = socket::create(bytes, &self.llm) else { return };
-        let mut faults = Faults::default();
+        let Some(mut turn) = socket::create(bytes, &self.llm) else { return };
+        let mut faults = std::mem::take(&mut turn.faults);
         if self.open.len() >= limits::PIPELINE {
             // The oldest never got its end; it goes without one.
             self.open.pop_front();

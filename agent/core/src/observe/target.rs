@@ -3,11 +3,23 @@
 use crate::call::Http;
 use crate::flow::Flow;
 use crate::http::{Headers, RequestHead};
+use crate::limits;
 use crate::redact;
 
 /// The value of the first field of this name.
 pub(super) fn field<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// The fields that tell of rate limits: providers name them alike, apart from prefix and unit.
+pub(super) fn rate_limits(headers: &Headers) -> Vec<(String, String)> {
+    let tells = |name: &str| {
+        name.contains("ratelimit")
+            || name.contains("rate-limit")
+            || name == "retry-after"
+            || name == "retry-after-ms"
+    };
+    headers.iter().filter(|(name, _)| tells(name)).take(limits::RATE_FIELDS).cloned().collect()
 }
 
 /// The HTTP side of a call, as far as the request tells it.

@@ -115,7 +115,7 @@ impl Conversations {
 
 impl Conversation {
     fn take(&mut self, call: &Call, llm: &Llm) {
-        self.tools |= !llm.tools.is_empty() || llm.tool_calls().next().is_some();
+        self.tools |= llm.tools.pieces() > 0 || llm.tool_calls().next().is_some();
         if call.start < self.first {
             self.first = call.start;
             self.question = question(llm).or(self.question.take());
@@ -131,13 +131,13 @@ impl Conversation {
 }
 
 fn question(llm: &Llm) -> Option<Message> {
-    let said = |it: &&Message| it.role == "user" && messages::text(it).is_some();
-    llm.input.iter().rev().find(said).cloned()
+    let said = |it: &Message| it.role == "user" && messages::text(it).is_some();
+    llm.input.find_last(|it| said(it).then(|| it.clone()))
 }
 
 /// Equal for requests that begin with the same user message.
 fn beginning(llm: &Llm) -> Option<u64> {
-    let text = llm.input.iter().filter(|it| it.role == "user").find_map(messages::text)?;
+    let text = llm.input.find_first(|it| messages::text(it).filter(|_| it.role == "user"))?;
     let mut hash = DefaultHasher::new();
     text.trim().hash(&mut hash);
     Some(hash.finish())

@@ -140,7 +140,7 @@ impl Tools {
             arguments: tool.arguments.clone(),
             scope,
             prior,
-            history: llm.input.len(),
+            history: llm.input.pieces(),
             early,
             key: key.clone(),
         };
@@ -155,7 +155,7 @@ impl Tools {
         if self.open.is_empty() {
             return answered;
         }
-        let echoes = echoes(&llm.input);
+        let echoes = echoes(llm.tooling());
         let mut totals: HashMap<Key, usize> = HashMap::new();
         let results: Vec<(Key, &ToolResult)> = llm.tool_results().map(|it| (self.key(it), it)).collect();
         for (key, _) in &results {
@@ -202,7 +202,7 @@ impl Tools {
             let here = open.scope == scope;
             // With a server-side history only what is new is sent.
             let incremental = llm.previous_response_id.is_some();
-            let shortened = position.last && llm.input.len() < open.history;
+            let shortened = position.last && llm.input.pieces() < open.history;
             let in_place = incremental || shortened || position.index >= open.prior;
             let foreign = matches!(key, Key::Name(_)) && !here && !echoed;
             if renamed || foreign || !in_place || call.start < open.early {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::call::{Part, ToolCall, ToolResult};
 use crate::decode::json::{self, Get, Object, take_text};
 use crate::decode::media;
+use crate::decode::sieve::length;
 use crate::limits;
 
 /// Appends the parts of content: a string, or a list of blocks.
@@ -77,6 +78,6 @@ fn source(modality: &'static str, block: &Object) -> Part {
     if let Some(id) = source.filled("file_id") {
         return media::stored(modality, id);
     }
-    let bytes = source.text("data").map_or(0, str::len);
+    let bytes = source.text("data").map_or(0, length);
     media::inline(modality, source.filled("media_type").map(str::to_owned), bytes)
 }

@@ -1,12 +1,17 @@
 //! Messages: `POST …/v1/messages`, whole answers. Streamed ones are in [`super::stream`].
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use memchr::memmem;
 use serde_json::Value;
 
 use super::{blocks, stream::Blocks};
-use crate::call::{Llm, Message, Params, Part, ProviderError, ToolDefinition, Usage};
-use crate::decode::json::{Get, Object, take_items, take_object, take_text};
-use crate::decode::{Answer, Claim, Ending, Event, Faults, Format, Target, finish, identity, openai, tail};
-use crate::limits;
+use crate::call::{Lazy, Llm, Message, Params, Part, ProviderError, ToolDefinition, Usage};
+use crate::decode::json::{Get, Object, take_object, take_text};
+use crate::decode::{
+    Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, finish, identity, openai, tail,
+};
 
 /// The format.
 #[derive(Debug)]
@@ -33,41 +38,52 @@ impl Format for Messages {
         }
     }
 
-    fn fits(&self, body: &Object) -> bool {
-        body.member("messages").is_some_and(Value::is_array)
-            && (body.text("model").is_some() || body.text("anthropic_version").is_some())
-            && (body.contains_key("max_tokens")
-                || body.contains_key("anthropic_version")
-                || body.contains_key("system"))
+    fn fits(&self, body: &Body) -> bool {
+        body.is_array("messages")
+            && (body.is_text("model") || body.is_text("anthropic_version"))
+            && (body.has("max_tokens") || body.has("anthropic_version") || body.has("system"))
     }
 
-    fn request(&self, _target: &Target<'_>, mut body: Object, llm: &mut Llm) {
-        identity::from_body(&body, llm);
-        llm.params = params(&body);
-        llm.request_model = take_text(&mut body, "model").filter(|model| !model.is_empty());
-        if let Some(system) = body.get_mut("system") {
-            blocks::read(system.take(), &mut llm.system);
-        }
-        for entry in take_items(&mut body, "messages").into_iter().take(limits::PARTS) {
-            let Value::Object(mut entry) = entry else { continue };
-            let mut parts = Vec::new();
-            blocks::read(entry.get_mut("content").map(Value::take).unwrap_or_default(), &mut parts);
-            llm.input.push(Message {
-                role: take_text(&mut entry, "role").unwrap_or_default(),
-                parts,
-                finish_reason: None,
-            });
-        }
-        for tool in take_items(&mut body, "tools").into_iter().take(limits::PARTS) {
-            if let Value::Object(tool) = tool {
-                llm.tools.push(definition(tool));
-            }
-        }
+    fn request(&self, _target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
+        let small = body.small();
+        identity::from_body(small, llm);
+        llm.params = params(small);
+        llm.request_model = small.filled("model").map(str::to_owned);
+        let mut system = Vec::new();
+        blocks::read(body.value("system", faults), &mut system);
+        llm.system = system.into();
+        let messages = body.list("messages");
+        let tooling = |message: &&Bytes| TOOL.find(message).is_some();
+        llm.exchanges = Some(Lazy::new(messages.iter().filter(tooling).cloned().collect(), history));
+        llm.input = Lazy::new(messages, history);
+        llm.tools = Lazy::new(body.list("tools"), tools);
     }
 
     fn answer(&self) -> Box<dyn Answer> {
         Box::new(Reply::default())
     }
+}
+
+/// A word without which no message holds a tool call or its result.
+static TOOL: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\"tool_"));
+
+/// The messages that pieces of a request hold.
+fn history(pieces: &[Bytes]) -> Vec<Message> {
+    let mut out = Vec::new();
+    for entry in body::values(pieces) {
+        let Value::Object(mut entry) = entry else { continue };
+        let mut parts = Vec::new();
+        blocks::read(entry.get_mut("content").map(Value::take).unwrap_or_default(), &mut parts);
+        let role = take_text(&mut entry, "role").unwrap_or_default();
+        out.push(Message { role, parts, finish_reason: None });
+    }
+    out
+}
+
+/// The tools that pieces of a request hold.
+fn tools(pieces: &[Bytes]) -> Vec<ToolDefinition> {
+    let object = |value| if let Value::Object(tool) = value { Some(definition(tool)) } else { None };
+    body::values(pieces).filter_map(object).collect()
 }
 
 fn params(body: &Object) -> Params {
@@ -144,6 +160,10 @@ impl Meta {
                 .object("output_tokens_details")
                 .and_then(|details| details.count("thinking_tokens"))
                 .filter(|_| self.counted),
+            cache_write_1h: usage
+                .object("cache_creation")
+                .and_then(|written| written.count("ephemeral_1h_input_tokens")),
+            ..Usage::default()
         }
     }
 }
@@ -162,11 +182,8 @@ impl Answer for Reply {
         self.blocks.event(event, &mut self.meta, faults);
     }
 
-    fn body(&mut self, body: Value, faults: &mut Faults) {
-        let Value::Object(mut body) = body else {
-            faults.add("json", "the answer is no object");
-            return;
-        };
+    fn body(&mut self, body: Body, faults: &mut Faults) {
+        let mut body = body.into_object(faults);
         self.read = true;
         self.meta.error = openai::error(&body);
         if self.meta.error.is_none() {

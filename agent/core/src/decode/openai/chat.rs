@@ -1,12 +1,19 @@
 //! Chat Completions: `POST …/chat/completions`, whole answers. Streamed ones are in [`super::stream`].
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use memchr::memmem;
 use serde_json::Value;
 
 use super::stream::Chunks;
 use super::{content, error, first, usage};
-use crate::call::{Llm, Message, Part, ToolCall, ToolResult, Usage};
+use crate::call::{Lazy, Llm, Message, Part, ToolCall, ToolResult, Usage};
 use crate::decode::json::{self, Get, Object, take_items, take_object, take_text};
-use crate::decode::{Answer, Claim, Ending, Event, Faults, Format, Target, finish, identity, segments, tail};
+use crate::decode::sieve::length;
+use crate::decode::{
+    Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, finish, identity, segments, tail,
+};
 use crate::limits;
 
 /// The format.
@@ -34,22 +41,20 @@ impl Format for Chat {
         }
     }
 
-    fn fits(&self, body: &Object) -> bool {
-        body.member("messages").is_some_and(Value::is_array)
+    fn fits(&self, body: &Body) -> bool {
+        body.is_array("messages")
     }
 
-    fn request(&self, target: &Target<'_>, mut body: Object, llm: &mut Llm) {
-        identity::from_body(&body, llm);
-        super::request(&mut body, llm);
+    fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, _faults: &mut Faults) {
+        identity::from_body(body.small(), llm);
+        super::request(body, llm);
         if llm.request_model.is_none() {
             llm.request_model = deployment(target.path);
         }
-        super::tools(legacy(take_items(&mut body, "functions")), &mut llm.tools);
-        for entry in take_items(&mut body, "messages").into_iter().take(limits::PARTS) {
-            if let Value::Object(entry) = entry {
-                llm.input.push(message(entry));
-            }
-        }
+        let messages = body.list("messages");
+        llm.exchanges =
+            Some(Lazy::new(messages.iter().filter(|it| is_tooling(it)).cloned().collect(), history));
+        llm.input = Lazy::new(messages, history);
     }
 
     fn answer(&self) -> Box<dyn Answer> {
@@ -69,12 +74,19 @@ fn deployment(path: &str) -> Option<String> {
     None
 }
 
-/// Legacy `functions` carry no type.
-fn legacy(functions: Vec<Value>) -> Vec<Value> {
-    functions
-        .into_iter()
-        .map(|function| serde_json::json!({"type": "function", "function": function}))
-        .collect()
+/// Whether the text of a message can hold a tool call or a result.
+fn is_tooling(message: &[u8]) -> bool {
+    TOOLING.iter().any(|word| word.find(message).is_some())
+}
+
+/// Words without which no message holds a tool call or a result.
+static TOOLING: LazyLock<[memmem::Finder<'static>; 3]> =
+    LazyLock::new(|| ["tool_calls", "\"tool\"", "\"function"].map(memmem::Finder::new));
+
+/// The messages that pieces of a request hold.
+fn history(pieces: &[Bytes]) -> Vec<Message> {
+    let object = |value| if let Value::Object(entry) = value { Some(message(entry)) } else { None };
+    body::values(pieces).filter_map(object).collect()
 }
 
 /// One message, of a request or an answer.
@@ -104,7 +116,7 @@ fn message(mut entry: Object) -> Message {
         parts.push(Part::Text(text));
     }
     if let Some(audio) = entry.object("audio").filter(|audio| audio.filled("id").is_some()) {
-        parts.push(crate::decode::media::inline("audio", None, audio.text("data").map_or(0, str::len)));
+        parts.push(crate::decode::media::inline("audio", None, audio.text("data").map_or(0, length)));
     }
     for call in take_items(&mut entry, "tool_calls").into_iter().take(limits::PARTS) {
         if let Value::Object(call) = call {
@@ -201,16 +213,8 @@ impl Answer for Reply {
         self.chunks.event(event, &mut self.meta, faults);
     }
 
-    fn body(&mut self, body: Value, faults: &mut Faults) {
-        // Some servers wrap their error object in a list.
-        let body = match body {
-            Value::Array(mut list) if list.len() == 1 => list.swap_remove(0),
-            other => other,
-        };
-        let Value::Object(mut body) = body else {
-            faults.add("json", "the answer is no object");
-            return;
-        };
+    fn body(&mut self, body: Body, faults: &mut Faults) {
+        let mut body = body.into_object(faults);
         self.read = true;
         self.meta.read(&body);
         for choice in take_items(&mut body, "choices").into_iter().take(limits::CHOICES) {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::call::Part;
 use crate::decode::json::{Get, Object, take_text};
 use crate::decode::media;
+use crate::decode::sieve::length;
 use crate::limits;
 
 /// Appends the parts of a message's content.
@@ -37,7 +38,7 @@ fn one(mut part: Object) -> Option<Part> {
         "image_url" | "input_image" | "computer_screenshot" => image(&part),
         "input_audio" | "audio" => {
             let audio = part.object("input_audio").unwrap_or(&part);
-            let bytes = audio.text("data").map_or(0, str::len);
+            let bytes = audio.text("data").map_or(0, length);
             media::inline("audio", audio.text("format").map(|format| format!("audio/{format}")), bytes)
         }
         "file" | "input_file" => file(part.object("file").unwrap_or(&part)),
@@ -73,7 +74,7 @@ fn file(file: &Object) -> Part {
         if data.starts_with("data:") {
             media::from_url("document", data)
         } else {
-            media::inline("document", None, data.len())
+            media::inline("document", None, length(data))
         }
     }
 }

@@ -5,15 +5,19 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use bytes::Bytes;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{error, items, usage};
-use crate::call::{Conversation, Llm, Message, Part, ProviderError};
+use crate::call::{Conversation, Lazy, Llm, Message, Part, ProviderError};
 use crate::decode::json::{self, Get, Object, take_items, take_object, take_text};
 use crate::decode::{
-    Answer, Claim, Ending, Event, Faults, Format, Target, append, finish, identity, segments, tail,
+    Answer, Body, Claim, Ending, Event, Faults, Format, Target, append, body, finish, identity, segments,
+    tail,
 };
 use crate::limits;
 
@@ -46,19 +50,18 @@ impl Format for Responses {
         }
     }
 
-    fn fits(&self, body: &Object) -> bool {
+    fn fits(&self, body: &Body) -> bool {
+        let input = body.is_text("input") || body.is_array("input");
+        let (small, model) = (body.small(), body.is_text("model"));
         // A stored prompt needs neither model nor input; every other word of this path does.
-        let input = body.member("input").is_some_and(|input| input.is_string() || input.is_array());
-        input && (body.text("model").is_some() || body.contains_key("previous_response_id"))
-            || body.object("prompt").is_some_and(|prompt| prompt.text("id").is_some())
-            || body.text("model").is_some()
-                && ["previous_response_id", "conversation", "instructions"]
-                    .iter()
-                    .any(|key| body.contains_key(*key))
+        input && (model || small.contains_key("previous_response_id"))
+            || body.is_map("prompt") && body.value("prompt", &mut Faults::default()).text("id").is_some()
+            || model
+                && ["previous_response_id", "conversation", "instructions"].iter().any(|key| body.has(key))
     }
 
-    fn request(&self, _target: &Target<'_>, body: Object, llm: &mut Llm) {
-        request(body, llm);
+    fn request(&self, _target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
+        request(body, llm, faults);
     }
 
     fn answer(&self) -> Box<dyn Answer> {
@@ -89,11 +92,11 @@ impl Format for Retrieve {
         }
     }
 
-    fn fits(&self, _body: &Object) -> bool {
+    fn fits(&self, _body: &Body) -> bool {
         true
     }
 
-    fn request(&self, _target: &Target<'_>, _body: Object, _llm: &mut Llm) {}
+    fn request(&self, _target: &Target<'_>, _body: &Body, _llm: &mut Llm, _faults: &mut Faults) {}
 
     fn answer(&self) -> Box<dyn Answer> {
         Box::new(Reply { retrieved: true, ..Reply::default() })
@@ -102,34 +105,50 @@ impl Format for Retrieve {
 
 /// Reads a request, of either transport. Input stays as it was sent: after `previous_response_id` it holds
 /// only what is new.
-pub(super) fn request(mut body: Object, llm: &mut Llm) {
-    identity::from_body(&body, llm);
-    super::request(&mut body, llm);
-    llm.previous_response_id = take_text(&mut body, "previous_response_id").filter(|id| !id.is_empty());
-    if let Some(text) = take_text(&mut body, "instructions").filter(|text| !text.is_empty()) {
-        llm.system.push(Part::Text(text));
+pub(super) fn request(body: &Body, llm: &mut Llm, faults: &mut Faults) {
+    let small = body.small();
+    identity::from_body(small, llm);
+    super::request(body, llm);
+    llm.previous_response_id = small.filled("previous_response_id").map(str::to_owned);
+    if let Value::String(text) = body.value("instructions", faults)
+        && !text.is_empty()
+    {
+        llm.system = vec![Part::Text(text)].into();
     }
-    match body.get_mut("input").map(Value::take) {
-        Some(Value::String(text)) => {
-            llm.input.push(Message {
-                role: "user".to_owned(),
-                parts: vec![Part::Text(text)],
-                finish_reason: None,
-            });
-        }
-        Some(Value::Array(list)) => {
-            for mut item in list {
-                if item.text("type") == Some("additional_tools")
-                    && let Some(item) = item.as_object_mut()
-                {
-                    super::tools(take_items(item, "tools"), &mut llm.tools);
-                    continue;
-                }
-                items::read(item, &mut llm.input);
+    if let Value::String(text) = body.value_if("input", b'"', faults) {
+        let parts = vec![Part::Text(text)];
+        llm.input = vec![Message { role: "user".to_owned(), parts, finish_reason: None }].into();
+        return;
+    }
+    let items = body.list("input");
+    let more: Vec<Bytes> = items.iter().filter(|item| ADDITIONAL.find(item).is_some()).cloned().collect();
+    if !more.is_empty() {
+        let mut tools = llm.tools.to_vec();
+        for mut item in body::values(&more).filter(|item| item.text("type") == Some("additional_tools")) {
+            if let Some(item) = item.as_object_mut() {
+                super::open(take_items(item, "tools"), true, &mut tools);
             }
         }
-        _ => {}
+        llm.tools = tools.into();
     }
+    let tooling = |item: &&Bytes| CALL.find(item).is_some();
+    llm.exchanges = Some(Lazy::new(items.iter().filter(tooling).cloned().collect(), history));
+    llm.input = Lazy::new(items, history);
+}
+
+/// Tools that a client offers in the middle of a conversation.
+static ADDITIONAL: LazyLock<memmem::Finder<'static>> =
+    LazyLock::new(|| memmem::Finder::new("additional_tools"));
+/// A word without which no item is a tool call or its result.
+static CALL: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("_call"));
+
+/// The messages that items of a request make.
+fn history(pieces: &[Bytes]) -> Vec<Message> {
+    let mut out = Vec::new();
+    for item in body::values(pieces).filter(|item| item.text("type") != Some("additional_tools")) {
+        items::read(item, &mut out);
+    }
+    out
 }
 
 /// An answer being read, of either transport.
@@ -343,14 +362,9 @@ impl Answer for Reply {
         self.read(event.data, faults);
     }
 
-    fn body(&mut self, body: Value, faults: &mut Faults) {
-        match body {
-            Value::Object(body) => {
-                self.body = true;
-                self.response = Some(body);
-            }
-            _ => faults.add("json", "the answer is no object"),
-        }
+    fn body(&mut self, body: Body, faults: &mut Faults) {
+        self.body = true;
+        self.response = Some(body.into_object(faults));
     }
 
     fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {

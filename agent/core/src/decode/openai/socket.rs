@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::responses::{Reply, Responses, request};
 use crate::call::Llm;
-use crate::decode::json::{self, Get, take_object};
-use crate::decode::{Ending, Faults, Format, tail};
+use crate::decode::json::Get;
+use crate::decode::{Body, Ending, Faults, Format, tail};
 
 /// Whether an upgrade on this path may carry Responses.
 pub(crate) fn claims(path: &str) -> bool {
@@ -21,31 +21,36 @@ pub(crate) struct Turn {
     pub(crate) traceparent: Option<String>,
     llm: Box<Llm>,
     reply: Reply,
+    /// Of the request.
+    pub(crate) faults: Faults,
 }
 
 /// Reads a message of the client. `None` where it begins no response.
 ///
 /// `base` is what the upgrade's headers say of the caller.
 pub(crate) fn create(message: &[u8], base: &Llm) -> Option<Turn> {
-    let Ok(Value::Object(mut body)) = json::parse(message) else { return None };
+    let mut faults = Faults::default();
+    let mut body = Body::read(message, &mut faults);
     // `response.append` is what earlier versions called a request that goes on.
-    if !matches!(body.text("type"), Some("response.create" | "response.append")) {
+    if !matches!(body.small().text("type"), Some("response.create" | "response.append")) {
         return None;
     }
     // The body's fields stand beside `type`; a nested `response` is the other spelling of this protocol.
-    if !body.contains_key("input")
-        && let Some(inner) = take_object(&mut body, "response")
+    if !body.has("input")
+        && let Some(inner) = body.raw("response").filter(|inner| inner.starts_with(b"{"))
     {
-        body = inner;
+        body = Body::read(&inner, &mut faults);
     }
-    let traceparent =
-        body.object("client_metadata").and_then(|metadata| metadata.text("ws_request_header_traceparent"));
+    let traceparent = body
+        .small()
+        .object("client_metadata")
+        .and_then(|metadata| metadata.text("ws_request_header_traceparent"));
     let traceparent = traceparent.map(str::to_owned);
     let mut llm = Box::new(base.clone());
-    llm.auxiliary = body.member("generate").and_then(Value::as_bool) == Some(false);
+    llm.auxiliary = body.small().member("generate").and_then(Value::as_bool) == Some(false);
     llm.stream = true;
-    request(body, &mut llm);
-    Some(Turn { traceparent, llm, reply: Reply::default() })
+    request(&body, &mut llm, &mut faults);
+    Some(Turn { traceparent, llm, reply: Reply::default(), faults })
 }
 
 impl Turn {

@@ -24,6 +24,9 @@ pub(super) fn read(usage: &Object) -> Usage {
         }),
         cache_write: input_details.and_then(|details| details.count("cache_write_tokens")),
         reasoning,
+        audio_input: input_details.and_then(|details| details.count("audio_tokens")),
+        audio_output: output_details.and_then(|details| details.count("audio_tokens")),
+        cache_write_1h: None,
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) fn llm(input: Vec<Message>, output: Vec<Message>) -> Llm {
         api: "openai.chat",
         request_model: Some("m".into()),
         usage: Usage { input: Some(10), output: Some(2), ..Usage::default() },
-        input,
+        input: input.into(),
         output,
         ..Llm::default()
     }
