@@ -10,13 +10,17 @@ use crate::shell::{cargo, run, target};
 /// Arguments of the verb.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Passed on to the suite: `--quick`, `--rounds N`, `--only small`, `--json`, …
+    /// Passed on to the suite: `--quick`, `--rounds N`, `--only small`, `--json`, …; or `decode` for what reading costs
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     suite: Vec<String>,
 }
 
 /// Builds and measures.
 pub(crate) fn run_all(options: &Options) -> Result<()> {
+    if options.suite.first().is_some_and(|word| word == "decode") {
+        run(cargo().args(["build", "--release", "--locked", "-p", "trackway-bench"]))?;
+        return run(Command::new(target().join("release/trackway-bench")).args(&options.suite));
+    }
     run(cargo().args(["build", "--release", "--locked", "-p", "trackway", "-p", "trackway-bench"]))?;
     let release = target().join("release");
     run(Command::new(release.join("trackway-bench"))

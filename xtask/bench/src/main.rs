@@ -7,6 +7,7 @@
 
 mod contender;
 mod cpu;
+mod decode;
 mod http;
 mod load;
 mod origin;
@@ -30,6 +31,8 @@ struct Command {
 /// The roles that the suite starts in processes of their own.
 #[derive(Subcommand)]
 enum Role {
+    /// What reading costs: megabytes a second on one core
+    Decode(decode::Options),
     #[command(hide = true)]
     Origin(origin::Options),
     #[command(hide = true)]
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
     let options = Command::parse();
     match options.role {
         None => suite::run(&options.suite),
+        Some(Role::Decode(options)) => decode::run(&options),
         Some(Role::Origin(options)) => single_thread(origin::serve(options)),
         Some(Role::Relay(options)) => single_thread(relay::serve(options)),
         Some(Role::Load(options)) => single_thread(load::run(options)),

@@ -29,6 +29,8 @@ pub(crate) struct Sieve {
     most: usize,
     depth: u64,
     string: Option<Quoted>,
+    /// The last byte of the piece before escapes the first of this one.
+    escaped: bool,
     /// Text that is left out until the second level is reached again.
     skipping: bool,
     /// The bound was met.
@@ -41,7 +43,6 @@ pub(crate) struct Sieve {
 struct Quoted {
     /// Where its opening quote stands in the text.
     start: usize,
-    escaped: bool,
     /// Whether its beginning was looked at.
     judged: bool,
     /// Bytes that were left out, where it holds media.
@@ -66,6 +67,7 @@ impl Sieve {
             most,
             depth: 0,
             string: None,
+            escaped: false,
             skipping: false,
             over: false,
             broken: false,
@@ -136,27 +138,8 @@ impl Sieve {
         // `from` is the first byte that is not yet in the text.
         let (mut at, mut from) = (0, 0);
         while at < bytes.len() {
-            if let Some(mut string) = self.string {
-                if string.escaped {
-                    string.escaped = false;
-                    at += 1;
-                } else {
-                    match memchr2(b'"', b'\\', &bytes[at..]) {
-                        Some(found) if bytes[at + found] == b'\\' => {
-                            at += found + 1;
-                            string.escaped = true;
-                        }
-                        Some(found) => {
-                            at += found;
-                            self.keep(bytes, &mut from, at, string.dropped);
-                            at += 1;
-                            self.close(string);
-                            continue;
-                        }
-                        None => at = bytes.len(),
-                    }
-                }
-                self.string = Some(string);
+            if self.string.is_some() {
+                at = self.quoted(bytes, at, &mut from);
                 continue;
             }
             let byte = bytes[at];
@@ -164,7 +147,7 @@ impl Sieve {
                 b'"' => {
                     let place = self.place(at, from);
                     self.index.begin(self.depth, place);
-                    self.string = Some(Quoted { start: place, escaped: false, judged: false, dropped: None });
+                    self.string = Some(Quoted { start: place, judged: false, dropped: None });
                 }
                 b'{' | b'[' => {
                     let place = self.place(at, from);
@@ -212,6 +195,29 @@ impl Sieve {
         self.keep(bytes, &mut from, bytes.len(), dropped);
         self.judge();
         Step::More
+    }
+
+    /// Reads on in a string; gives the place behind its end, or the end of the piece.
+    fn quoted(&mut self, bytes: &[u8], mut at: usize, from: &mut usize) -> usize {
+        let mut escaped = std::mem::take(&mut self.escaped);
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            if escaped {
+                escaped = false;
+                at += 1;
+                continue;
+            }
+            let Some(found) = memchr2(b'"', b'\\', rest) else { return bytes.len() };
+            at += found + 1;
+            if rest[found] == b'"' {
+                let dropped = self.string.and_then(|string| string.dropped);
+                self.keep(bytes, from, at - 1, dropped);
+                self.close();
+                return at;
+            }
+            escaped = true;
+        }
+        self.escaped = escaped;
+        at
     }
 
     /// Where a byte of the piece stands, or would stand, in the text.
@@ -262,10 +268,9 @@ impl Sieve {
     }
 
     /// A string ended.
-    fn close(&mut self, string: Quoted) {
-        let dropped = self.string.and_then(|string| string.dropped);
-        self.string = None;
-        if let Some(count) = dropped
+    fn close(&mut self) {
+        let Some(string) = self.string.take() else { return };
+        if let Some(count) = string.dropped
             && !self.skipping
         {
             self.text.extend_from_slice(format!("\\u0000{count}").as_bytes());
