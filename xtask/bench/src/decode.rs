@@ -83,7 +83,7 @@ impl Row {
 fn measure(bytes: &[u8], contenders: &[(&'static str, parsers::Work)], options: &Options) -> Vec<Row> {
     let contenders: Vec<_> = contenders.iter().filter(|it| it.0.contains(&options.row)).collect();
     let mut rows: Vec<Row> =
-        contenders.iter().map(|(name, _)| Row { name: *name, bytes_per_second: Vec::new() }).collect();
+        contenders.iter().map(|(name, _)| Row { name, bytes_per_second: Vec::new() }).collect();
     for _ in 0..options.rounds {
         for (row, (_, work)) in rows.iter_mut().zip(&contenders) {
             let (begun, mut done) = (Instant::now(), 0usize);

@@ -1,6 +1,7 @@
 //! What OpenAI's formats share, and with them most of the world.
 
 pub(crate) mod chat;
+mod chunk;
 mod content;
 mod items;
 pub(crate) mod responses;

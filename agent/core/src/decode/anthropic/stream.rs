@@ -1,7 +1,9 @@
 //! Streamed Messages: blocks put together by their index.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{blocks, messages::Meta};
@@ -24,9 +26,43 @@ struct Block {
     json: String,
 }
 
+/// A piece of a block, in the shape that nearly every event has.
+#[derive(Deserialize)]
+struct Piece<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    index: u64,
+    #[serde(borrow)]
+    delta: Delta<'a>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow, default)]
+    text: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    thinking: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    partial_json: Option<Text<'a>>,
+}
+
+/// A string of the wire, borrowed where it holds no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 impl Blocks {
     pub(super) fn event(&mut self, event: Event<'_>, meta: &mut Meta, faults: &mut Faults) {
-        let mut body = match json::parse(event.data.trim().as_bytes()) {
+        let data = event.data.trim();
+        // Nearly every event is a piece of text, and needs no tree. What has another shape fails here.
+        if let Ok(piece) = serde_json::from_str::<Piece<'_>>(data)
+            && piece.kind.0 == "content_block_delta"
+        {
+            let [text, thinking, json] =
+                [&piece.delta.text, &piece.delta.thinking, &piece.delta.partial_json]
+                    .map(|more| more.as_ref().map(|more| more.0.as_ref()));
+            return self.delta(piece.index, text, thinking, json, faults);
+        }
+        let mut body = match json::parse(data.as_bytes()) {
             Ok(Value::Object(body)) => body,
             Ok(_) => return faults.add("json", "an event is no object"),
             Err(reason) => return faults.add("json", format!("an event is {reason}")),
@@ -48,7 +84,9 @@ impl Blocks {
             }
             "content_block_delta" => {
                 if let Some(delta) = body.object("delta") {
-                    self.delta(index, delta, faults);
+                    let [text, thinking, json] =
+                        ["text", "thinking", "partial_json"].map(|key| delta.text(key));
+                    self.delta(index, text, thinking, json, faults);
                 }
             }
             "message_delta" => {
@@ -65,18 +103,25 @@ impl Blocks {
         }
     }
 
-    fn delta(&mut self, index: u64, delta: &Object, faults: &mut Faults) {
+    fn delta(
+        &mut self,
+        index: u64,
+        text: Option<&str>,
+        thinking: Option<&str>,
+        json: Option<&str>,
+        faults: &mut Faults,
+    ) {
         if !self.blocks.contains_key(&index) && self.blocks.len() >= limits::PARTS {
             return faults.add("limit.parts", format!("more than {} parts", limits::PARTS));
         }
         let block = self.blocks.entry(index).or_default();
-        if let Some(more) = delta.text("text") {
+        if let Some(more) = text {
             append(&mut block.text, more, faults);
             block.default_kind("text");
-        } else if let Some(more) = delta.text("thinking") {
+        } else if let Some(more) = thinking {
             append(&mut block.text, more, faults);
             block.default_kind("thinking");
-        } else if let Some(more) = delta.text("partial_json") {
+        } else if let Some(more) = json {
             append(&mut block.json, more, faults);
             block.default_kind("tool_use");
         }

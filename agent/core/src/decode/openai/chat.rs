@@ -180,12 +180,24 @@ pub(super) struct Meta {
 }
 
 impl Meta {
+    /// Remembers names; the first that are filled count.
+    pub(super) fn name(
+        &mut self,
+        id: Option<&str>,
+        model: Option<&str>,
+        tier: Option<&str>,
+        fingerprint: Option<&str>,
+    ) {
+        first(&mut self.id, id);
+        first(&mut self.model, model);
+        first(&mut self.tier, tier);
+        first(&mut self.fingerprint, fingerprint);
+    }
+
     /// Reads one body or chunk. Azure's first chunk has empty ids, so the first that is filled counts.
     pub(super) fn read(&mut self, body: &Object) {
-        first(&mut self.id, body.text("id"));
-        first(&mut self.model, body.text("model"));
-        first(&mut self.tier, body.text("service_tier"));
-        first(&mut self.fingerprint, body.text("system_fingerprint"));
+        let get = |key| body.text(key);
+        self.name(get("id"), get("model"), get("service_tier"), get("system_fingerprint"));
         let counts =
             body.object("usage").or_else(|| body.object("x_groq").and_then(|groq| groq.object("usage")));
         if let Some(counts) = counts {

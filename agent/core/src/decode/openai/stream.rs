@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::chat::Meta;
+use super::chunk::{self, Chunk, Text};
 use super::content;
 use crate::call::{Message, Part, ToolCall};
 use crate::decode::json::{self, Get, Object};
@@ -48,6 +49,21 @@ impl Chunks {
         if data.is_empty() {
             return;
         }
+        if let Some(chunk) = Chunk::read(data) {
+            let get = Text::get;
+            meta.name(
+                get(chunk.id.as_ref()),
+                get(chunk.model.as_ref()),
+                get(chunk.service_tier.as_ref()),
+                get(chunk.system_fingerprint.as_ref()),
+            );
+            for choice in &chunk.choices {
+                if let Some(place) = self.choice(choice.index.unwrap_or(0), faults) {
+                    place.quick(choice, faults);
+                }
+            }
+            return;
+        }
         let chunk = match json::parse(data.as_bytes()) {
             Ok(Value::Object(chunk)) => chunk,
             Ok(_) => return faults.add("json", "an event is no object"),
@@ -55,13 +71,18 @@ impl Chunks {
         };
         meta.read(&chunk);
         for choice in chunk.items("choices") {
-            let index = choice.count("index").unwrap_or(0);
-            if !self.choices.contains_key(&index) && self.choices.len() >= limits::CHOICES {
-                faults.add("limit.choices", format!("more than {} choices", limits::CHOICES));
-                continue;
+            if let Some(place) = self.choice(choice.count("index").unwrap_or(0), faults) {
+                place.read(choice, faults);
             }
-            self.choices.entry(index).or_default().read(choice, faults);
         }
+    }
+
+    fn choice(&mut self, index: u64, faults: &mut Faults) -> Option<&mut Choice> {
+        if !self.choices.contains_key(&index) && self.choices.len() >= limits::CHOICES {
+            faults.add("limit.choices", format!("more than {} choices", limits::CHOICES));
+            return None;
+        }
+        Some(self.choices.entry(index).or_default())
     }
 
     /// Whether the stream came to its end.
@@ -91,19 +112,67 @@ impl Chunks {
 }
 
 impl Choice {
-    fn read(&mut self, choice: &Value, faults: &mut Faults) {
-        if let Some(reason) = choice.text("finish_reason")
+    /// Reads a chunk of the usual shape.
+    fn quick(&mut self, choice: &chunk::Choice<'_>, faults: &mut Faults) {
+        self.reason(Text::get(choice.finish_reason.as_ref()));
+        let delta = &choice.delta;
+        super::first(&mut self.role, Text::get(delta.role.as_ref()));
+        let reasoning = [&delta.reasoning_content, &delta.reasoning]
+            .into_iter()
+            .filter_map(|text| Text::get(text.as_ref()))
+            .find(|text| !text.is_empty());
+        if let Some(text) = reasoning {
+            self.reasoning(text, faults);
+        }
+        for text in [&delta.content, &delta.refusal] {
+            if let Some(text) = Text::get(text.as_ref()).filter(|text| !text.is_empty()) {
+                self.text(text, faults);
+            }
+        }
+        for fragment in delta.tool_calls.as_deref().unwrap_or_default() {
+            let function = &fragment.function;
+            let id = Text::get(fragment.id.as_ref()).unwrap_or_default();
+            let name = Text::get(function.name.as_ref()).unwrap_or_default();
+            if let Some(call) = self.named(fragment.index, id, name, faults)
+                && let Some(more) = Text::get(function.arguments.as_ref())
+            {
+                append(&mut call.arguments, more, faults);
+            }
+        }
+    }
+
+    fn reason(&mut self, reason: Option<&str>) {
+        if let Some(reason) = reason
             && (!reason.is_empty() || self.reason.is_none())
         {
             self.reason = Some(reason.to_owned());
         }
+    }
+
+    /// Adds text; it goes on where the last piece was text as well.
+    fn text(&mut self, more: &str, faults: &mut Faults) {
+        match self.parts.last_mut() {
+            Some(Part::Text(text)) => append(text, more, faults),
+            _ => self.add(Part::Text(more.to_owned()), faults),
+        }
+    }
+
+    fn reasoning(&mut self, more: &str, faults: &mut Faults) {
+        match self.parts.last_mut() {
+            Some(Part::Reasoning(text)) => append(text, more, faults),
+            _ => self.add(Part::Reasoning(more.to_owned()), faults),
+        }
+    }
+
+    fn read(&mut self, choice: &Value, faults: &mut Faults) {
+        self.reason(choice.text("finish_reason"));
         let Some(delta) = choice.object("delta") else { return };
         super::first(&mut self.role, delta.text("role"));
         if let Some(text) = delta.filled("reasoning_content").or_else(|| delta.filled("reasoning")) {
-            self.add(Part::Reasoning(text.to_owned()), faults);
+            self.reasoning(text, faults);
         }
         match delta.member("content") {
-            Some(Value::String(text)) if !text.is_empty() => self.add(Part::Text(text.clone()), faults),
+            Some(Value::String(text)) if !text.is_empty() => self.text(text, faults),
             Some(list @ Value::Array(_)) => {
                 let mut parts = Vec::new();
                 content::read(list.clone(), &mut parts);
@@ -114,7 +183,7 @@ impl Choice {
             _ => {}
         }
         if let Some(text) = delta.filled("refusal") {
-            self.add(Part::Text(text.to_owned()), faults);
+            self.text(text, faults);
         }
         for fragment in delta.items("tool_calls") {
             if let Some(fragment) = fragment.as_object() {
@@ -148,15 +217,7 @@ impl Choice {
         let name = function.and_then(|function| function.filled("name")).unwrap_or_default();
         let id = fragment.filled("id").unwrap_or_default();
         let index = fragment.count("index");
-        let Some(call) = self.slot(index, id, name) else {
-            return faults.add("limit.parts", format!("more than {} parts", limits::PARTS));
-        };
-        if call.id.is_empty() {
-            id.clone_into(&mut call.id);
-        }
-        if call.name.is_empty() {
-            name.clone_into(&mut call.name);
-        }
+        let Some(call) = self.named(index, id, name, faults) else { return };
         call.custom |= custom.is_some();
         let key = if custom.is_some() { "input" } else { "arguments" };
         match function.and_then(|function| function.member(key)) {
@@ -164,6 +225,27 @@ impl Choice {
             Some(object @ Value::Object(_)) => call.object = Some(object.clone()),
             _ => {}
         }
+    }
+
+    /// The call that a fragment belongs to, with its id and name, of which the first ones count.
+    fn named(
+        &mut self,
+        index: Option<u64>,
+        id: &str,
+        name: &str,
+        faults: &mut Faults,
+    ) -> Option<&mut Fragments> {
+        let Some(call) = self.slot(index, id, name) else {
+            faults.add("limit.parts", format!("more than {} parts", limits::PARTS));
+            return None;
+        };
+        if call.id.is_empty() {
+            id.clone_into(&mut call.id);
+        }
+        if call.name.is_empty() {
+            name.clone_into(&mut call.name);
+        }
+        Some(call)
     }
 
     /// The call that a fragment belongs to: by its index; without one, a new id begins a new call.
