@@ -36,6 +36,12 @@ pub const PARTS: usize = 16 * 1024;
 pub const JSON_DEPTH: usize = 128;
 /// Most choices of one answer (`n`).
 pub const CHOICES: usize = 256;
+/// Longest line of a file of recorded exchanges: both bodies at their limits, in base64 or with escapes.
+pub const CAPTURE_LINE_BYTES: usize = 256 * 1024 * 1024;
+/// Most entries of one archive of recorded exchanges.
+pub const CAPTURE_ENTRIES: usize = 1_000_000;
+/// Most WebSocket messages of one recorded exchange.
+pub const CAPTURE_MESSAGES: usize = 65_536;
 /// Most faults that one call keeps.
 pub const FAULTS: usize = 32;
 /// Longest single attribute value that is kept.
