@@ -146,6 +146,9 @@ pub enum Broken {
     /// JSON of another shape.
     #[error("no recorded exchange: {0}")]
     Shape(&'static str),
+    /// A line of more than [`limits::CAPTURE_LINE_BYTES`].
+    #[error("longer than {} bytes", limits::CAPTURE_LINE_BYTES)]
+    Long,
     /// More than [`limits::CAPTURE_ENTRIES`].
     #[error("more than {} entries", limits::CAPTURE_ENTRIES)]
     Many,

@@ -18,9 +18,11 @@ impl Exchange {
         let mut pieces = lengths.into_iter();
         let request = self.request.bytes.len();
         let mut first = request > 0;
-        self.replay_cut(move |rest| {
-            if std::mem::take(&mut first) { rest } else { pieces.next().unwrap_or(rest) }
-        })
+        self.replay_cut(
+            move |rest| {
+                if std::mem::take(&mut first) { rest } else { pieces.next().unwrap_or(rest) }
+            },
+        )
     }
 
     /// The same with its bodies cut elsewhere. `cut` is told how much is left of a body, of the request's
@@ -76,7 +78,9 @@ impl Exchange {
         reader.event(Event::End { id, completion, wire_request, wire_response, time: end }, &mut out);
         if !chunked {
             // A body in one piece does not tell when its first event came.
-            out.iter_mut().filter(|call| call.http.version != "websocket").for_each(|call| call.first_chunk = None);
+            out.iter_mut()
+                .filter(|call| call.http.version != "websocket")
+                .for_each(|call| call.first_chunk = None);
         }
         out
     }

@@ -23,7 +23,8 @@ pub(super) struct Text(pub(super) Vec<u8>);
 impl Text {
     /// As text, what is no UTF-8 replaced.
     pub(super) fn into_string(self) -> String {
-        String::from_utf8(self.0).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        String::from_utf8(self.0)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 }
 

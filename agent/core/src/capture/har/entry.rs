@@ -108,7 +108,8 @@ pub(super) fn read(json: &str) -> Result<Exchange, Broken> {
         ..Exchange::default()
     };
     request(entry.request, &mut exchange);
-    let error = [&answer.error, &entry.error].into_iter().find_map(Value::as_str).filter(|text| !text.is_empty());
+    let error =
+        [&answer.error, &entry.error].into_iter().find_map(Value::as_str).filter(|text| !text.is_empty());
     if let Some(error) = error {
         // Chromium's name for what the page itself gave up.
         let cancelled = error.contains("ERR_ABORTED");
@@ -213,11 +214,12 @@ fn body(text: Text, encoding: Option<Text>, side: &str, exchange: &mut Exchange)
 }
 
 fn socket_message(message: SocketMessage, exchange: &mut Exchange) {
-    let direction = match message.kind.map(Text::into_string).unwrap_or_default().to_ascii_lowercase().as_str() {
-        "send" | "request" | "outgoing" => Direction::ToOrigin,
-        "receive" | "response" | "incoming" => Direction::ToClient,
-        _ => return exchange.fault("capture", "a message of the WebSocket has no direction"),
-    };
+    let direction =
+        match message.kind.map(Text::into_string).unwrap_or_default().to_ascii_lowercase().as_str() {
+            "send" | "request" | "outgoing" => Direction::ToOrigin,
+            "receive" | "response" | "incoming" => Direction::ToClient,
+            _ => return exchange.fault("capture", "a message of the WebSocket has no direction"),
+        };
     // Opcodes of RFC 6455. Text where none is given: that is what most send.
     let opcode = text::count(&message.opcode).unwrap_or(1);
     if opcode > 2 {
