@@ -133,7 +133,7 @@ impl Exchange {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Broken {
     /// No JSON.
-    #[error("not JSON near line {line} column {column}")]
+    #[error("not JSON near {}column {column}", first(*line))]
     Json {
         /// Line, from one.
         line: usize,
@@ -152,6 +152,11 @@ pub enum Broken {
     /// More than [`limits::CAPTURE_ENTRIES`].
     #[error("more than {} entries", limits::CAPTURE_ENTRIES)]
     Many,
+}
+
+/// A line of the JSON itself, which mostly is in one.
+fn first(line: usize) -> String {
+    if line > 1 { format!("line {line} ") } else { String::new() }
 }
 
 impl Broken {

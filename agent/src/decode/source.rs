@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_file_is_what_its_bytes_say() {
         let lines = b"\n{\"method\":\"GET\",\"path\":\"/a\"}\r\nx\n{\"method\":\"GET\",\"path\":\"/b\"}";
-        let found = ["line 2 /a", "line 3: not JSON near line 1 column 1", "line 4 /b"];
+        let found = ["line 2 /a", "line 3: not JSON near column 1", "line 4 /b"];
         assert_eq!(seen(lines).0, found);
         let archive = b"\n{ \"log\" : {\"entries\": [{\"request\":{\"url\":\"http://h/c\"}}]}}";
         assert_eq!(seen(archive).0, ["entry 1 /c"]);

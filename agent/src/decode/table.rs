@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use trackway_core::call::{Call, Completion, Kind, Llm};
 
-use self::column::{COLUMNS, Column, Side};
+use self::column::{COLUMNS, Column, ID, NOTE, Side};
 use self::sum::Sum;
 use super::answer;
 use crate::limits;
@@ -47,8 +47,8 @@ impl Table {
     /// Prints what is left, and the totals.
     pub(super) fn finish(mut self, out: &mut impl Write) -> io::Result<()> {
         self.print(out)?;
-        for line in self.sum.lines(self.all) {
-            writeln!(out, "{}", paint_bold(self.look, &text::fit(&line, self.look.width)))?;
+        for line in self.sum.lines(self.all, self.look.width) {
+            writeln!(out, "{}", paint_bold(self.look, &line))?;
         }
         Ok(())
     }
@@ -76,14 +76,15 @@ impl Table {
 
     fn line(&self, cells: &[String], widths: &[usize]) -> String {
         let mut line = String::new();
-        for ((cell, Column { side, .. }), width) in cells.iter().zip(COLUMNS).zip(widths) {
+        for (place, ((cell, Column { side, .. }), width)) in cells.iter().zip(COLUMNS).zip(widths).enumerate()
+        {
             if *width == 0 {
                 continue;
             }
             if !line.is_empty() {
                 line.push_str("  ");
             }
-            let cell = text::fit(cell, *width);
+            let cell = if place == ID { column::fit_end(cell, *width) } else { text::fit(cell, *width) };
             let blank = " ".repeat(width.saturating_sub(text::width(&cell)));
             match side {
                 Side::Left => line.extend([cell, blank]),
@@ -138,8 +139,8 @@ fn plain(id: &str, call: &Call) -> Row {
     let http = &call.http;
     let status = http.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
     let mut cells = [const { String::new() }; COLUMNS.len()];
-    cells[0] = text::clean(id);
-    cells[COLUMNS.len() - 1] = text::clean(&format!("{} {}{} {status}", http.method, http.host, http.path));
+    cells[ID] = text::clean(id);
+    cells[NOTE] = text::clean(&format!("{} {}{} {status}", http.method, http.host, http.path));
     Row { cells, failed: false, plain: true }
 }
 

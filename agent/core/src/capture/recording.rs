@@ -42,6 +42,10 @@ pub fn read(line: &[u8]) -> Result<Exchange, Broken> {
     let text = text.trim_start_matches('\u{feff}').trim();
     let shape = "a line is an object with method, path and bodies";
     let line: Line = serde_json::from_str(text).map_err(|error| Broken::new(&error, shape))?;
+    // A list would be taken for the members in their order.
+    if !text.starts_with('{') {
+        return Err(Broken::Shape(shape));
+    }
     let (Some(method), Some(path)) = (line.method, line.path) else {
         return Err(Broken::Shape("a line has a method and a path"));
     };

@@ -31,25 +31,31 @@ const fn number(title: &'static str) -> Column {
 
 /// All of them, in order.
 pub(super) const COLUMNS: [Column; 13] = [
-    words("id", 6, 32),
-    words("provider", 4, 18),
-    words("api", 6, 26),
-    words("operation", 4, 18),
-    words("model", 10, 40),
+    words("id", 10, 32),
+    words("provider", 8, 18),
+    words("api", 12, 26),
+    words("operation", 6, 18),
+    words("model", 14, 40),
     number("in"),
     number("cached"),
     number("out"),
     number("reasoning"),
     number("cost"),
-    words("finish", 4, 24),
-    words("tools", 5, 40),
-    words("note", 8, usize::MAX),
+    words("finish", 8, 24),
+    words("tools", 8, 40),
+    words("note", 12, usize::MAX),
 ];
 
-/// Columns that give way first, by their places. Of each other it is the widest that gives.
-const NOTE: usize = COLUMNS.len() - 1;
+/// The place of the identifiers, of which the end tells most.
+pub(super) const ID: usize = 0;
+/// The place of the notes.
+pub(super) const NOTE: usize = COLUMNS.len() - 1;
 
-/// How wide each column is. One that says nothing has none.
+/// What is left out, in this order, where not even the least of everything has room: operation, provider,
+/// identifier, API, tools.
+const LEAVING: [usize; 5] = [3, 1, ID, 2, 11];
+
+/// How wide each column is. One that says nothing, or has no room, has none.
 pub(super) fn widths(rows: &[&[String; COLUMNS.len()]], room: usize) -> [usize; COLUMNS.len()] {
     let mut widths = [0; COLUMNS.len()];
     for (place, column) in COLUMNS.iter().enumerate() {
@@ -58,18 +64,48 @@ pub(super) fn widths(rows: &[&[String; COLUMNS.len()]], room: usize) -> [usize; 
             widths[place] = widest.max(column.title.len()).min(column.most);
         }
     }
-    let taken =
-        |widths: &[usize]| widths.iter().filter(|width| **width > 0).map(|width| width + 2).sum::<usize>();
-    // The note takes what is left; then the widest of the others give, one column at a time.
+    // A gap of two stands before each column but the first.
     let room = room + 2;
-    let over = taken(&widths).saturating_sub(room);
-    widths[NOTE] = widths[NOTE].min(widths[NOTE].saturating_sub(over).max(COLUMNS[NOTE].least));
-    while taken(&widths) > room {
-        let spare = |place: &usize| widths[*place].saturating_sub(COLUMNS[*place].least);
-        match (0..COLUMNS.len()).filter(|place| spare(place) > 0).max_by_key(spare) {
+    let least = |widths: &[usize; COLUMNS.len()]| {
+        let both = widths.iter().zip(&COLUMNS).filter(|(width, _)| **width > 0);
+        both.map(|(width, column)| column.least.min(*width) + 2).sum::<usize>()
+    };
+    for place in LEAVING {
+        if least(&widths) > room {
+            widths[place] = 0;
+        }
+    }
+    let over = |widths: &[usize; COLUMNS.len()]| {
+        let taken = widths.iter().filter(|width| **width > 0).map(|width| width + 2).sum::<usize>();
+        taken.saturating_sub(room)
+    };
+    // The note gives first, then whichever has most to spare, one column at a time.
+    let spare =
+        |widths: &[usize; COLUMNS.len()], place: usize| widths[place].saturating_sub(COLUMNS[place].least);
+    widths[NOTE] -= over(&widths).min(spare(&widths, NOTE));
+    while over(&widths) > 0 {
+        match (0..COLUMNS.len())
+            .filter(|place| spare(&widths, *place) > 0)
+            .max_by_key(|place| spare(&widths, *place))
+        {
             Some(place) => widths[place] -= 1,
             None => break,
         }
     }
     widths
+}
+
+/// The text's end in so many columns, with `…` where something is missing.
+pub(super) fn fit_end(words: &str, columns: usize) -> String {
+    if text::width(words) <= columns {
+        return words.to_owned();
+    }
+    let mut rest = words.char_indices();
+    while let Some((at, c)) = rest.next() {
+        let after = words.get(at + c.len_utf8()..).unwrap_or_default();
+        if text::width(after) < columns {
+            return format!("…{after}");
+        }
+    }
+    String::new()
 }

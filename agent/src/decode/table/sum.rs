@@ -84,8 +84,25 @@ impl Sum {
         true
     }
 
-    /// The last lines.
-    pub(super) fn lines(&self, all: bool) -> Vec<String> {
+    /// The last lines, none wider than the terminal unless a single number is.
+    pub(super) fn lines(&self, all: bool, width: usize) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for part in self.parts() {
+            match lines.last_mut() {
+                Some(line) if text::width(line) + 3 + text::width(&part) <= width => {
+                    line.push_str(" · ");
+                    line.push_str(&part);
+                }
+                _ => lines.push(part),
+            }
+        }
+        if self.plain > 0 && !all {
+            lines.push(text::fit(&self.others(), width));
+        }
+        lines
+    }
+
+    fn parts(&self) -> Vec<String> {
         let mut parts = vec![
             text::plural(self.exchanges, "exchange", "exchanges"),
             text::plural(self.calls, "model call", "model calls"),
@@ -122,11 +139,7 @@ impl Sum {
         if self.faulty > 0 {
             parts.push(format!("{} with faults", text::count(self.faulty)));
         }
-        let mut lines = vec![parts.join(" · ")];
-        if self.plain > 0 && !all {
-            lines.push(self.others());
-        }
-        lines
+        parts
     }
 
     fn others(&self) -> String {

@@ -100,6 +100,10 @@ struct SocketMessage {
 pub(super) fn read(json: &str) -> Result<Exchange, Broken> {
     let shape = "an entry has a request with a url";
     let entry: Entry = serde_json::from_str(json).map_err(|error| Broken::new(&error, shape))?;
+    // A list would be taken for the members in their order.
+    if !json.trim_start().starts_with('{') {
+        return Err(Broken::Shape(shape));
+    }
     let answer = entry.response.unwrap_or_default();
     let times = times(&entry.started, &entry.timings);
     let mut exchange = Exchange {
