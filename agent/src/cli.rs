@@ -21,6 +21,7 @@ Examples:
   sudo trackway run -- python agent.py           The whole run as one trace, with its processes
   trackway run -- node agent.js                  Without root: what honours HTTPS_PROXY is seen
   trackway run --otlp http://localhost:4317 -- codex exec \"fix the tests\"
+  trackway decode capture.har                    What a recorded capture meant: no kernel needed
   trackway doctor                                What this machine allows, and the remedies";
 
 const RUN_EXAMPLES: &str = "\
@@ -38,6 +39,32 @@ was not found. A command ended by a signal ends Trackway by the same signal.
 
 A collector is also taken from OTEL_EXPORTER_OTLP_ENDPOINT and its relatives, as OpenTelemetry specifies them.";
 
+const DECODE_EXAMPLES: &str = "\
+A file is an HTTP archive (HAR 1.2: the network panel of a browser, mitmproxy, Charles, Proxyman, Playwright) or
+holds one recorded exchange per line, as a JSON object with method, path, provider_host, scheme, status,
+request_headers, request_body, response_headers and response_body; a body is text, or base64 where
+request_body_encoding or response_body_encoding says so. Both may be compressed with gzip. What a file is shows in
+its bytes, not in its name. Save an archive with content: without bodies there is nothing to read.
+
+Without --json: one line for each AI call, and the totals. A number that the answer does not state stays empty;
+0 is what the provider said. What is no AI call is counted by host.
+
+With --json: one object per call, on one line: id, kind (llm, mcp, a2a or none), provider, api_format, operation,
+stream, request_model, response_model, response_id, input_tokens_total (cached tokens included),
+output_tokens_total (reasoning included), cached_input_tokens, cache_creation_input_tokens, reasoning_tokens,
+finish_reasons, tool_calls, tool_results_in_request, output_text, conversation_id, previous_response_id, user, error,
+complete, cost_usd, faults. An exchange without an id of its own is FILE#NUMBER, counted from 1. Messages are
+printed as the file holds them: nothing is redacted.
+
+Examples:
+  trackway decode session.har
+  trackway decode --json exchanges.jsonl.gz | jq -s 'map(.output_tokens_total) | add'
+  mitmdump -nr flows --set hardump=- | trackway decode -
+  trackway decode --json *.har | jq -r '.tool_calls[]? | [.name, .arguments] | @json'
+
+Exit code: 0; 1 where a file, a line or an entry could not be read (the others are printed all the same); 2 where
+the command line is wrong.";
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -45,6 +72,8 @@ pub enum Verb {
     Run(Box<Run>),
     /// Show a small agent on an embedded provider: no key, no root, no network
     Demo(Demo),
+    /// Read recorded exchanges (JSON lines, HAR) and print what they meant
+    Decode(Decode),
     /// Say what this kernel, these privileges and this environment allow, with the remedies
     Doctor(Doctor),
 }
@@ -88,6 +117,24 @@ pub struct Demo {
     /// Do as without root, also as root
     #[arg(long)]
     pub explicit: bool,
+    /// Show no colours [also: NO_COLOR]
+    #[arg(long)]
+    pub no_color: bool,
+}
+
+/// `trackway decode`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = DECODE_EXAMPLES)]
+pub struct Decode {
+    /// HTTP archives, or files with one exchange per line; - is the standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// One JSON object per exchange
+    #[arg(long)]
+    pub json: bool,
+    /// Also a line for each exchange that is no AI call
+    #[arg(long, conflicts_with = "json")]
+    pub all: bool,
     /// Show no colours [also: NO_COLOR]
     #[arg(long)]
     pub no_color: bool,

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod decode;
 pub mod demo;
 pub mod descriptor;
 pub mod doctor;

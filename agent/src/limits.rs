@@ -35,3 +35,13 @@ pub const GUARD_LOOK: (Duration, Duration) = (Duration::from_millis(100), Durati
 pub const DOCTOR_CONNECT: Duration = Duration::from_secs(1);
 /// Longest that the demonstration may take.
 pub const DEMO: Duration = Duration::from_secs(20);
+/// Largest HTTP archive that is read, unpacked: it is one JSON document, and so it is held as a whole.
+pub const ARCHIVE_BYTES: u64 = 1024 * 1024 * 1024;
+/// Rows of `decode`'s table that are aligned to each other.
+pub const TABLE_ROWS: usize = 1000;
+/// Broken lines and entries of one file that are named one by one.
+pub const BROKEN_NAMED: u64 = 10;
+/// Response ids that `decode` remembers, so that a response fetched again is not counted again.
+pub const COUNTED_IDS: usize = 65_536;
+/// Hosts of plain calls that `decode` counts apart.
+pub const PLAIN_HOSTS: usize = 1024;

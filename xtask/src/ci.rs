@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::ebpf::LINKER;
 use crate::shell::{cargo, privileged, root, run, target, works};
-use crate::{setup, test};
+use crate::{recordings, setup, test};
 
 /// Checks `deny.toml`.
 const DENY: &str = "0.20.2";
@@ -29,10 +29,18 @@ const KERNEL_PACKAGES: [&str; 8] = [
 pub(crate) fn run_all() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
     test::run_all(&test::Options::default())?;
+    recordings::run_all(&recordings::Options::default())?;
+    splits()?;
     run(cargo().args(["clippy", "--workspace", "--locked", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args(["doc", "--workspace", "--locked", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     kernel_programs()?;
     licences()
+}
+
+/// Cuts every body of the recordings in twenty ways; optimised, because it is hundreds of megabytes each time.
+fn splits() -> Result<()> {
+    let test = ["test", "--release", "--locked", "--package", "trackway-core", "--test", "recordings"];
+    run(cargo().args(test).env("TRACKWAY_SPLITS", "20"))
 }
 
 /// Builds the kernel programs again and compares them with the committed ones.

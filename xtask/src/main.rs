@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod ebpf;
+mod recordings;
 mod setup;
 mod shell;
 mod test;
@@ -25,6 +26,8 @@ enum Verb {
     Test(test::Options),
     /// Everything that must hold before a change is merged
     Ci,
+    /// Compare what `trackway decode` says of recorded traffic with the expected answers
+    Recordings(recordings::Options),
     /// Build the kernel programs into ebpf/prebuilt
     Ebpf(ebpf::Options),
     /// Measure what Trackway costs, as ratios to nginx and to a bare relay
@@ -36,6 +39,7 @@ fn main() -> Result<()> {
         Verb::Setup => setup::run_all(),
         Verb::Test(options) => test::run_all(&options),
         Verb::Ci => ci::run_all(),
+        Verb::Recordings(options) => recordings::run_all(&options),
         Verb::Ebpf(options) => ebpf::run(&options),
         Verb::Bench(options) => bench::run_all(&options),
     }

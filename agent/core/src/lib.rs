@@ -9,11 +9,12 @@
 //!
 //! The way of the data: `flow` bytes → [`http`] events → `decode` one [`call::Call`] per exchange →
 //! [`run`] ties calls and [`process`] facts into a tree → [`telemetry`] spans for the sinks.
-//! [`observe`] holds one connection's state along that way.
+//! [`observe`] holds one connection's state along that way; [`capture`] reads exchanges that were recorded before.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod call;
+pub mod capture;
 mod decode;
 pub mod encoding;
 pub mod flow;

@@ -44,6 +44,12 @@ pub const JSON_DEPTH: usize = 128;
 pub const CHOICES: usize = 256;
 /// Most fields about rate limits that one call keeps.
 pub const RATE_FIELDS: usize = 32;
+/// Longest line of a file of recorded exchanges: both bodies at their limits, in base64 or with escapes.
+pub const CAPTURE_LINE_BYTES: usize = 256 * 1024 * 1024;
+/// Most entries of one archive of recorded exchanges.
+pub const CAPTURE_ENTRIES: usize = 1_000_000;
+/// Most WebSocket messages of one recorded exchange.
+pub const CAPTURE_MESSAGES: usize = 65_536;
 /// Most faults that one call keeps.
 pub const FAULTS: usize = 32;
 /// Longest single attribute value that is kept.

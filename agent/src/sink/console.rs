@@ -1,6 +1,7 @@
 //! The tree on the terminal when a run ends.
 
-use std::io::{IsTerminal as _, Write};
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsRawFd;
 
 use trackway_core::run::Totals;
 use trackway_core::telemetry::{AttributeValue, Content, Span};
@@ -8,16 +9,27 @@ use trackway_core::telemetry::{AttributeValue, Content, Span};
 use super::{Sink, limits};
 
 mod line;
-mod text;
+pub(crate) mod text;
 mod tree;
 
 pub use self::tree::{Look, total, tree};
+pub(crate) use self::tree::{paint_bold, paint_dim, paint_red};
 
 impl Look {
     /// What fits the standard error stream. `variable` looks up the environment.
     pub fn stderr(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        Self::choose(terminal, terminal.then(text::terminal_width).flatten(), variable)
+        Self::stream(&std::io::stderr(), variable)
+    }
+
+    /// What fits the standard output stream.
+    pub fn stdout(variable: impl Fn(&str) -> Option<String>) -> Self {
+        Self::stream(&std::io::stdout(), variable)
+    }
+
+    fn stream(stream: &(impl IsTerminal + AsRawFd), variable: impl Fn(&str) -> Option<String>) -> Self {
+        let terminal = stream.is_terminal();
+        let width = if terminal { text::terminal_width(stream) } else { None };
+        Self::choose(terminal, width, variable)
     }
 
     fn choose(terminal: bool, width: Option<usize>, variable: impl Fn(&str) -> Option<String>) -> Self {

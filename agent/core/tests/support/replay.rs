@@ -2,11 +2,11 @@
 #![allow(dead_code, reason = "every test binary uses its own part")]
 
 use bytes::Bytes;
-use serde_json::Value;
 use trackway_core::call::{Call, Completion};
+use trackway_core::capture::{Body, Chunk, Ending, Exchange, Response, Times, recording};
 use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Slice, Time};
-use trackway_core::http::{Event, Headers, RequestHead, ResponseHead};
-use trackway_core::observe::{Observer, Reader};
+use trackway_core::http::{Headers, RequestHead, ResponseHead};
+use trackway_core::observe::Observer;
 
 /// An exchange to be replayed.
 #[derive(Clone, Debug)]
@@ -43,41 +43,17 @@ impl Replay {
     }
 
     /// From one line of the recordings.
-    pub(crate) fn from_recording(exchange: &Value) -> Self {
-        let text = |key: &str| exchange[key].as_str().unwrap_or_default().to_owned();
-        let fields = |key: &str| -> Headers {
-            let fields = exchange[key].as_object().into_iter().flatten();
-            fields
-                .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-                .collect()
-        };
-        let body = |side: &str| {
-            let body = text(&format!("{side}_body"));
-            if exchange[format!("{side}_body_encoding")] == "base64" {
-                base64(&body)
-            } else {
-                body.into_bytes()
-            }
-        };
-        // The coding was undone by whoever recorded, whatever the fields still say.
-        let plain = |mut fields: Headers| -> Headers {
-            fields.retain(|(name, _)| name != "content-encoding");
-            fields
-        };
+    pub(crate) fn from_recording(line: &[u8]) -> Self {
+        let exchange = recording::read(line).unwrap();
+        let response = exchange.response.unwrap_or_default();
         Self {
-            host: text("provider_host"),
-            tls: exchange["scheme"] == "https",
-            head: RequestHead {
-                method: text("method"),
-                target: text("path"),
-                authority: Some(text("provider_host")),
-                version: "1.1",
-                headers: plain(fields("request_headers")),
-            },
-            request: body("request"),
-            status: exchange["status"].as_u64().and_then(|status| status.try_into().ok()).unwrap_or(200),
-            headers: plain(fields("response_headers")),
-            response: body("response"),
+            head: RequestHead { authority: Some(exchange.host.clone()), ..exchange.head },
+            host: exchange.host,
+            tls: exchange.tls,
+            request: exchange.request.bytes.into(),
+            status: response.head.status,
+            headers: response.head.headers,
+            response: response.body.bytes.into(),
             completion: Completion::Complete,
         }
     }
@@ -94,32 +70,34 @@ impl Replay {
 
     /// Replays it, cut at places that the seed decides; zero cuts nowhere.
     pub(crate) fn run(self, seed: u64) -> Vec<Call> {
-        let mut out = Vec::new();
-        let mut reader = Reader::new(flow(&self.host, self.tls));
-        let sizes = (self.request.len() as u64, self.response.len() as u64);
-        let mut clock = 10;
-        let mut time = || {
-            clock += 10;
-            Time(clock)
+        let whole = Chunk { length: self.response.len(), time: Time(40) };
+        let ending = match self.completion {
+            Completion::Complete => Ending::Whole,
+            Completion::Cancelled => Ending::Cancelled,
+            Completion::Partial | Completion::Unanswered => Ending::Cut,
         };
-        let first_byte = time();
-        reader.event(Event::Request { id: 0, head: Box::new(self.head), first_byte, time: time() }, &mut out);
+        let response = Response {
+            head: ResponseHead { status: self.status, headers: self.headers },
+            body: Body { bytes: self.response.into(), ..Body::default() },
+            chunks: vec![whole],
+        };
+        let exchange = Exchange {
+            host: self.host,
+            tls: self.tls,
+            head: self.head,
+            request: Body { bytes: self.request.into(), ..Body::default() },
+            response: (self.completion != Completion::Unanswered).then_some(response),
+            times: Some(Times {
+                start: Time(10),
+                request_end: Time(20),
+                first_byte: Time(30),
+                end: Time(50),
+            }),
+            ending,
+            ..Exchange::default()
+        };
         let mut dice = seed;
-        for bytes in cut(&self.request, &mut dice) {
-            reader.event(Event::RequestData { id: 0, bytes, time: time() }, &mut out);
-        }
-        reader.event(Event::RequestEnd { id: 0, time: time() }, &mut out);
-        let head = Box::new(ResponseHead { status: self.status, headers: self.headers });
-        let first_byte = time();
-        reader.event(Event::Response { id: 0, head, first_byte, time: time() }, &mut out);
-        for bytes in cut(&self.response, &mut dice) {
-            reader.event(Event::ResponseData { id: 0, bytes, time: time() }, &mut out);
-        }
-        let (wire_request, wire_response) = sizes;
-        let end =
-            Event::End { id: 0, completion: self.completion, wire_request, wire_response, time: time() };
-        reader.event(end, &mut out);
-        out
+        exchange.replay_cut(|rest| if dice == 0 { rest } else { roll(&mut dice) })
     }
 }
 
@@ -192,12 +170,7 @@ pub(crate) fn cut(bytes: &[u8], dice: &mut u64) -> Vec<Bytes> {
     let mut rest = Bytes::copy_from_slice(bytes);
     let mut out = Vec::new();
     while !rest.is_empty() && *dice != 0 {
-        // xorshift64; good enough to cut at other places each time.
-        *dice ^= *dice << 13;
-        *dice ^= *dice >> 7;
-        *dice ^= *dice << 17;
-        let most = if (*dice).is_multiple_of(3) { 7 } else { 3000 };
-        let length = usize::try_from((*dice >> 8) % most + 1).unwrap_or(1).min(rest.len());
+        let length = roll(dice).min(rest.len());
         out.push(rest.split_to(length));
     }
     if !rest.is_empty() {
@@ -206,24 +179,12 @@ pub(crate) fn cut(bytes: &[u8], dice: &mut u64) -> Vec<Bytes> {
     out
 }
 
-fn base64(text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    let (mut bits, mut held) = (0u32, 0);
-    for byte in text.bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => continue,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held & 0xff) as u8);
-        }
-    }
-    out
+/// How long the next piece is.
+fn roll(dice: &mut u64) -> usize {
+    // xorshift64; good enough to cut at other places each time.
+    *dice ^= *dice << 13;
+    *dice ^= *dice >> 7;
+    *dice ^= *dice << 17;
+    let most = if (*dice).is_multiple_of(3) { 7 } else { 3000 };
+    usize::try_from((*dice >> 8) % most + 1).unwrap_or(1)
 }

@@ -1,20 +1,20 @@
 //! Text that fits a terminal: widths, control characters, numbers for people.
 
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsRawFd;
 
 use unicode_width::UnicodeWidthChar as _;
 
-/// Columns of the terminal behind the standard error stream.
-pub(super) fn terminal_width() -> Option<usize> {
+/// Columns of the terminal behind a stream.
+pub(crate) fn terminal_width(stream: &impl AsRawFd) -> Option<usize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one `winsize` (tty_ioctl(4)) and the pointer is to one.
-    let answer = unsafe { libc::ioctl(std::io::stderr().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+    let answer = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
     (answer == 0 && size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
 /// One line without control characters. What an agent read from somewhere must not steer the terminal:
 /// escape sequences lose their escape, direction marks go.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut space = true;
     for c in text.chars() {
@@ -33,12 +33,12 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// Columns that a text takes. Counted by characters, as `fit` cuts by them.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
 /// The text cut to so many columns, with `…` where something is missing.
-pub(super) fn fit(text: &str, columns: usize) -> String {
+pub(crate) fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
@@ -58,7 +58,7 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
 }
 
 /// Cuts a text to so many bytes at a character's border.
-pub(super) fn shorten_bytes(text: &mut String, bytes: usize) {
+pub(crate) fn shorten_bytes(text: &mut String, bytes: usize) {
     if text.len() > bytes {
         text.truncate(text.floor_char_boundary(bytes));
         text.push('…');
@@ -67,7 +67,7 @@ pub(super) fn shorten_bytes(text: &mut String, bytes: usize) {
 }
 
 /// `1,234`
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -80,12 +80,12 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `1 tool`, `2 tools`, `3 processes`
-pub(super) fn plural(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn plural(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 /// `12 ms`, `1.2 s`, `3 min 5 s`
-pub(super) fn duration(nanoseconds: u64) -> String {
+pub(crate) fn duration(nanoseconds: u64) -> String {
     let ms = nanoseconds / 1_000_000;
     match ms {
         0 => "<1 ms".to_owned(),
@@ -96,7 +96,7 @@ pub(super) fn duration(nanoseconds: u64) -> String {
 }
 
 /// `512 B`, `1.2 kB`, `3.4 MB`
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),

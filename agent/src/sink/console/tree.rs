@@ -160,6 +160,21 @@ impl Page<'_> {
     }
 }
 
+/// Words that stand out.
+pub(crate) fn paint_bold(look: Look, words: &str) -> String {
+    paint(look, Style::Bold, words)
+}
+
+/// Words beside others.
+pub(crate) fn paint_dim(look: Look, words: &str) -> String {
+    paint(look, Style::Dim, words)
+}
+
+/// What went wrong.
+pub(crate) fn paint_red(look: Look, words: &str) -> String {
+    paint(look, Style::Red, words)
+}
+
 fn paint(look: Look, style: Style, words: &str) -> String {
     let code = match style {
         Style::Plain => return words.to_owned(),

@@ -1,0 +1,124 @@
+//! `trackway decode`: what recorded exchanges meant. For who has a capture and no kernel to watch.
+
+mod answer;
+mod source;
+mod table;
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use trackway_core::call::Call;
+use trackway_core::capture::{Broken, Exchange};
+
+use crate::cli::Decode;
+use crate::sink::console::Look;
+use crate::{limits, say, settings};
+use answer::Answer;
+use table::Table;
+
+/// Reads the files and prints. The exit code is 1 where anything could not be read.
+pub fn run(options: &Decode) -> i32 {
+    let mut look = Look::stdout(settings::get);
+    look.color &= !options.no_color;
+    let out = BufWriter::new(io::stdout().lock());
+    let mut page =
+        Page { out, table: (!options.json).then(|| Table::new(look, options.all)), printing: Ok(()) };
+    let mut whole = true;
+    for file in &options.files {
+        whole &= read(file, &mut page);
+        if page.printing.is_err() {
+            break;
+        }
+    }
+    match page.finish() {
+        // Whoever listened has heard enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => i32::from(!whole),
+        Err(error) => {
+            say(&format!("the output could not be written: {error}"));
+            1
+        }
+        Ok(()) => i32::from(!whole),
+    }
+}
+
+/// Reads one file; false where something in it could not be read.
+fn read(file: &Path, page: &mut Page<impl Write>) -> bool {
+    let name = source::name(file);
+    let mut broken = 0_u64;
+    let result = source::read(file, |number, exchange| {
+        match exchange {
+            Ok(exchange) => page.exchange(&name, number, exchange),
+            Err(error) => {
+                broken += 1;
+                if broken <= limits::BROKEN_NAMED {
+                    say(&format!("{name} {number}: {error}"));
+                }
+            }
+        }
+        page.printing.is_ok()
+    });
+    if broken > limits::BROKEN_NAMED {
+        say(&format!("{name}: {broken} lines or entries in all could not be read"));
+    }
+    if let Err(error) = &result {
+        say(&format!("{name}: {error}"));
+    }
+    result.is_ok() && broken == 0
+}
+
+/// Where the answers go.
+struct Page<W> {
+    out: W,
+    /// `None` for JSON.
+    table: Option<Table>,
+    printing: io::Result<()>,
+}
+
+impl<W: Write> Page<W> {
+    fn exchange(&mut self, file: &str, number: source::Number, exchange: Exchange) {
+        let id = exchange.id.clone().unwrap_or_else(|| format!("{file}#{}", number.0));
+        let calls: Vec<Call> = exchange.replay();
+        let several = calls.len() > 1;
+        for (index, call) in calls.iter().enumerate() {
+            // A WebSocket carries many calls.
+            let id = if several { format!("{id}.{}", index + 1) } else { id.clone() };
+            let written = match &mut self.table {
+                Some(table) => table.add(&id, call, &mut self.out),
+                None => json(&Answer::new(&id, call), &mut self.out),
+            };
+            if self.printing.is_ok() {
+                self.printing = written;
+            }
+        }
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.printing?;
+        if let Some(table) = self.table {
+            table.finish(&mut self.out)?;
+        }
+        self.out.flush()
+    }
+}
+
+fn json(answer: &Answer<'_>, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, answer)?;
+    out.write_all(b"\n")
+}
+
+/// What reading a file can end with.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It cannot be opened or read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It is no capture, or breaks off.
+    #[error("{0}")]
+    Broken(#[from] Broken),
+    /// An archive that is too large.
+    #[error("an archive of more than {} bytes", limits::ARCHIVE_BYTES)]
+    Large,
+    /// There is nothing in it.
+    #[error("no exchange in it")]
+    Empty,
+}
