@@ -39,30 +39,31 @@ was not found. A command ended by a signal ends Trackway by the same signal.
 
 A collector is also taken from OTEL_EXPORTER_OTLP_ENDPOINT and its relatives, as OpenTelemetry specifies them.";
 
+// A paragraph is one line, so that it is wrapped to the terminal.
 const DECODE_EXAMPLES: &str = "\
-A file is an HTTP archive (HAR 1.2: the network panel of a browser, mitmproxy, Charles, Proxyman, Playwright) or
-holds one recorded exchange per line, as a JSON object with method, path, provider_host, scheme, status,
-request_headers, request_body, response_headers and response_body; a body is text, or base64 where
-request_body_encoding or response_body_encoding says so. Both may be compressed with gzip. What a file is shows in
-its bytes, not in its name. Save an archive with content: without bodies there is nothing to read.
+A file is an HTTP archive (HAR 1.2: the network panel of a browser, mitmproxy, Charles, Proxyman, Playwright) or \
+holds one recorded exchange per line, as a JSON object with method, path, provider_host, scheme, status, \
+request_headers, request_body, response_headers and response_body; a body is text, or base64 where \
+request_body_encoding or response_body_encoding says so. Both may be compressed with gzip. What a file is shows \
+in its bytes, not in its name. Save an archive with content: without bodies there is nothing to read.
 
-Without --json: one line for each AI call, and the totals. A number that the answer does not state stays empty;
-0 is what the provider said. What is no AI call is counted by host.
+Without --json: one line for each AI call, and the totals. A number that the answer does not state stays empty; 0 \
+is what the provider said. What is no AI call is counted by host.
 
-With --json: one object per call, on one line: id, kind (llm, mcp, a2a or none), provider, api_format, operation,
-stream, request_model, response_model, response_id, input_tokens_total (cached tokens included),
-output_tokens_total (reasoning included), cached_input_tokens, cache_creation_input_tokens, reasoning_tokens,
-finish_reasons, tool_calls, tool_results_in_request, output_text, conversation_id, previous_response_id, user, error,
-complete, cost_usd, faults. An exchange without an id of its own is FILE#NUMBER, counted from 1. Messages are
-printed as the file holds them: nothing is redacted.
+With --json: one object per call, on one line: id, kind (llm, mcp, a2a or none), provider, api_format, operation, \
+stream, request_model, response_model, response_id, input_tokens_total (cached tokens included), \
+output_tokens_total (reasoning included), cached_input_tokens, cache_creation_input_tokens, reasoning_tokens, \
+finish_reasons, tool_calls, tool_results_in_request, output_text, conversation_id, previous_response_id, user, \
+error, complete, cost_usd, faults. null is what the bytes do not say. An exchange without an id of its own is \
+FILE#NUMBER, counted from 1. Messages are printed as the file holds them: nothing is redacted.
 
 Examples:
   trackway decode session.har
   trackway decode --json exchanges.jsonl.gz | jq -s 'map(.output_tokens_total) | add'
-  mitmdump -nr flows --set hardump=- | trackway decode -
   trackway decode --json *.har | jq -r '.tool_calls[]? | [.name, .arguments] | @json'
+  zstdcat session.har.zst | trackway decode -
 
-Exit code: 0; 1 where a file, a line or an entry could not be read (the others are printed all the same); 2 where
+Exit code: 0; 1 where a file, a line or an entry could not be read (the others are printed all the same); 2 where \
 the command line is wrong.";
 
 /// The verbs.

@@ -57,17 +57,17 @@ fn check(file: &str) {
         count += 1;
         let exchange = recording::read(&line).unwrap();
         let id = exchange.id.clone().unwrap();
-        let whole = exchange.replay();
+        let whole = exchange.clone().replay();
         assert_eq!(whole.len(), 1, "{id}");
         let whole = meaning(&whole);
         for seed in 1..=splits() {
-            let cut = Replay::from_recording(&line).run(seed * 0x9e37_79b9 + count);
+            let cut = Replay::from_recording(exchange.clone()).run(seed * 0x9e37_79b9 + count);
             if meaning(&cut) != whole {
                 differing.push(format!("{id}, seed {seed}"));
             }
         }
         // The same as bytes of a connection.
-        let bytes = support::observe(&[Replay::from_recording(&line)], count);
+        let bytes = support::observe(&[Replay::from_recording(exchange)], count);
         if meaning(&bytes) != whole {
             differing.push(format!("{id}, as bytes: {} calls", bytes.len()));
         }

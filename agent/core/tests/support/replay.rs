@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use trackway_core::call::{Call, Completion};
-use trackway_core::capture::{Body, Chunk, Ending, Exchange, Response, Times, recording};
+use trackway_core::capture::{Body, Chunk, Ending, Exchange, Response, Times};
 use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Slice, Time};
 use trackway_core::http::{Headers, RequestHead, ResponseHead};
 use trackway_core::observe::Observer;
@@ -42,9 +42,8 @@ impl Replay {
         }
     }
 
-    /// From one line of the recordings.
-    pub(crate) fn from_recording(line: &[u8]) -> Self {
-        let exchange = recording::read(line).unwrap();
+    /// What was recorded.
+    pub(crate) fn from_recording(exchange: Exchange) -> Self {
         let response = exchange.response.unwrap_or_default();
         Self {
             head: RequestHead { authority: Some(exchange.host.clone()), ..exchange.head },

@@ -100,8 +100,7 @@ pub(super) fn fit_end(words: &str, columns: usize) -> String {
     if text::width(words) <= columns {
         return words.to_owned();
     }
-    let mut rest = words.char_indices();
-    while let Some((at, c)) = rest.next() {
+    for (at, c) in words.char_indices() {
         let after = words.get(at + c.len_utf8()..).unwrap_or_default();
         if text::width(after) < columns {
             return format!("…{after}");
