@@ -116,6 +116,8 @@ pub struct Llm {
     pub operation: &'static str,
     /// Value of `gen_ai.provider.name`.
     pub provider: String,
+    /// Whether host, port or headers say so. Otherwise `provider` is the one whose format it is.
+    pub provider_said: bool,
     /// The wire format: `openai.chat`, `openai.responses`, `anthropic.messages`.
     pub api: &'static str,
     /// Whether the answer was streamed (decided by the response).

@@ -7,6 +7,7 @@
 mod anthropic;
 mod body;
 mod finish;
+mod gemini;
 mod host;
 pub(crate) mod identity;
 mod intake;
@@ -31,6 +32,12 @@ static FORMATS: &[&dyn Format] = &[
     &openai::responses::Responses,
     &openai::responses::Retrieve,
     &anthropic::messages::Messages,
+    &gemini::Wrapped { stream: false },
+    &gemini::Wrapped { stream: true },
+    &gemini::Generate { stream: false },
+    &gemini::Generate { stream: true },
+    &gemini::Embed,
+    &gemini::Predict,
 ];
 
 /// One wire format.
@@ -158,9 +165,11 @@ pub(crate) fn choose(
 
 /// An inference call of which only its format and target are known.
 pub(crate) fn begin(format: &dyn Format, host: &str) -> Llm {
+    let said = host::provider(host);
     Llm {
         operation: format.operation(),
-        provider: host::provider(host).unwrap_or(format.provider()).to_owned(),
+        provider: said.unwrap_or(format.provider()).to_owned(),
+        provider_said: said.is_some(),
         api: format.api(),
         ..Llm::default()
     }

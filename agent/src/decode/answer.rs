@@ -121,7 +121,7 @@ fn model<'a>(id: &'a str, call: &'a Call, llm: &'a Llm) -> Meaning<'a> {
     Meaning {
         id,
         kind: "llm",
-        provider: Some(llm.provider.as_str()).filter(|provider| !provider.is_empty()),
+        provider: Some(llm.provider.as_str()).filter(|_| llm.provider_said),
         api_format,
         operation,
         stream: llm.stream,

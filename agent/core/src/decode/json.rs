@@ -181,6 +181,18 @@ pub(crate) fn shrink(value: &mut Value) {
     }
 }
 
+/// A name in camel case as the conventions write names.
+pub(crate) fn snake(camel: &str) -> String {
+    let mut out = String::with_capacity(camel.len() + 4);
+    for letter in camel.chars() {
+        if letter.is_ascii_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
+}
+
 fn is_inline(text: &str) -> bool {
     text.len() > INLINE_BYTES && !text.bytes().take(INLINE_BYTES).any(|b| b.is_ascii_whitespace())
 }

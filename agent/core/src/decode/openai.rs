@@ -155,7 +155,7 @@ fn request(body: &Body, llm: &mut Llm) {
 }
 
 /// Remembers the first text that is not empty.
-fn first(slot: &mut Option<String>, text: Option<&str>) {
+pub(super) fn first(slot: &mut Option<String>, text: Option<&str>) {
     if slot.is_none() {
         *slot = text.filter(|text| !text.is_empty()).map(str::to_owned);
     }
