@@ -6,6 +6,7 @@
 
 mod anthropic;
 mod body;
+mod cohere;
 mod finish;
 mod gemini;
 mod host;
@@ -13,7 +14,9 @@ pub(crate) mod identity;
 mod intake;
 pub(crate) mod json;
 mod media;
+mod ollama;
 mod openai;
+mod rerank;
 mod sieve;
 
 use std::fmt::Debug;
@@ -32,6 +35,17 @@ static FORMATS: &[&dyn Format] = &[
     &openai::responses::Responses,
     &openai::responses::Retrieve,
     &anthropic::messages::Messages,
+    &anthropic::complete::Complete,
+    &openai::completions::Completions,
+    &openai::embeddings::Embeddings,
+    &cohere::Chat,
+    &cohere::First,
+    &cohere::Generate,
+    &cohere::Embed,
+    &rerank::Rerank,
+    &ollama::Ollama::Chat,
+    &ollama::Ollama::Generate,
+    &ollama::Ollama::Embed,
     &gemini::Wrapped { stream: false },
     &gemini::Wrapped { stream: true },
     &gemini::Generate { stream: false },

@@ -3,17 +3,18 @@
 /// Maps a provider's reason; what is not known stays as it is.
 pub(crate) fn word(raw: &str) -> &str {
     match raw {
-        "STOP" | "end_turn" | "stop_sequence" | "eos" | "completed" | "complete" => "stop",
+        "STOP" | "COMPLETE" | "STOP_SEQUENCE" | "end_turn" | "stop_sequence" | "eos" | "completed"
+        | "complete" => "stop",
         "MAX_TOKENS"
         | "max_tokens"
         | "max_output_tokens"
         | "model_length"
         | "model_context_window_exceeded" => "length",
-        "tool_calls" | "function_call" | "tool_use" => "tool_call",
+        "TOOL_CALL" | "tool_calls" | "function_call" | "tool_use" => "tool_call",
         "refusal" | "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR" => {
             "content_filter"
         }
-        "failed" | "cancelled" => "error",
+        "ERROR" | "failed" | "cancelled" => "error",
         other => other,
     }
 }

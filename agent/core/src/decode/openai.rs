@@ -2,7 +2,9 @@
 
 pub(crate) mod chat;
 mod chunk;
+pub(crate) mod completions;
 mod content;
+pub(crate) mod embeddings;
 mod items;
 pub(crate) mod responses;
 pub(crate) mod socket;
@@ -60,7 +62,7 @@ pub(super) fn stop(value: Option<&Value>) -> Vec<String> {
 
 /// Tools of both shapes: nested (`function: {…}`) and flat. Namespaces are opened; a tool keeps the plain name
 /// by which calls name it.
-fn tools(pieces: &[Bytes]) -> Vec<ToolDefinition> {
+pub(super) fn tools(pieces: &[Bytes]) -> Vec<ToolDefinition> {
     let mut out = Vec::new();
     open(body::values(pieces).collect(), true, &mut out);
     out

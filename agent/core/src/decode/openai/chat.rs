@@ -63,7 +63,7 @@ impl Format for Chat {
 }
 
 /// The deployment that Azure has in the path instead of a model in the body.
-fn deployment(path: &str) -> Option<String> {
+pub(super) fn deployment(path: &str) -> Option<String> {
     let mut later = None;
     for segment in segments(path) {
         if segment == "deployments" {
@@ -84,7 +84,7 @@ static TOOLING: LazyLock<[memmem::Finder<'static>; 3]> =
     LazyLock::new(|| ["tool_calls", "\"tool\"", "\"function"].map(memmem::Finder::new));
 
 /// The messages that pieces of a request hold.
-fn history(pieces: &[Bytes]) -> Vec<Message> {
+pub(in crate::decode) fn history(pieces: &[Bytes]) -> Vec<Message> {
     let object = |value| if let Value::Object(entry) = value { Some(message(entry)) } else { None };
     body::values(pieces).filter_map(object).collect()
 }
@@ -194,6 +194,16 @@ impl Meta {
         first(&mut self.fingerprint, fingerprint);
     }
 
+    /// Writes what is known.
+    pub(super) fn write(self, llm: &mut Llm) {
+        llm.response_id = self.id;
+        llm.response_model = self.model;
+        llm.service_tier = self.tier;
+        llm.system_fingerprint = self.fingerprint;
+        llm.usage = self.usage.unwrap_or_default();
+        llm.error = self.error;
+    }
+
     /// Reads one body or chunk. Azure's first chunk has empty ids, so the first that is filled counts.
     pub(super) fn read(&mut self, body: &Object) {
         let get = |key| body.text(key);
@@ -248,12 +258,7 @@ impl Answer for Reply {
         let Reply { meta, chunks, output, reasons, read } = *self;
         let ending = if read { Ending::Open } else { chunks.ending(meta.error.is_some()) };
         (llm.output, llm.finish_reasons) = if read { (output, reasons) } else { chunks.finish() };
-        llm.response_id = meta.id;
-        llm.response_model = meta.model;
-        llm.service_tier = meta.tier;
-        llm.system_fingerprint = meta.fingerprint;
-        llm.usage = meta.usage.unwrap_or_default();
-        llm.error = meta.error;
+        meta.write(llm);
         ending
     }
 }

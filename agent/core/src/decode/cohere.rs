@@ -1,0 +1,33 @@
+//! Cohere's formats: chat of both versions, generate, embed. Usage is what was used (`tokens`), where it is
+//! said; what was billed (`billed_units`) leaves out what Cohere added to the prompt.
+
+mod chat;
+mod embed;
+mod first;
+
+pub(crate) use chat::Chat;
+pub(crate) use embed::Embed;
+pub(crate) use first::{First, Generate};
+
+use super::json::{Get, Object};
+use crate::call::{ProviderError, Usage};
+use crate::redact;
+
+/// `usage` of version 2, or `meta` of version 1.
+fn usage(object: &Object) -> Usage {
+    let counts = object.object("tokens").or_else(|| object.object("billed_units"));
+    let get = |key: &str| counts.and_then(|counts| counts.count(key));
+    Usage {
+        input: get("input_tokens"),
+        output: get("output_tokens"),
+        cache_read: object.count("cached_tokens"),
+        reasoning: get("reasoning_tokens"),
+        ..Usage::default()
+    }
+}
+
+/// An error has a message and no name. Asked only where the status says that it is one.
+pub(super) fn error(object: &Object) -> Option<ProviderError> {
+    let message = object.text("message")?;
+    Some(ProviderError { kind: "_OTHER".to_owned(), message: redact::text(message).into_owned() })
+}
