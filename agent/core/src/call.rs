@@ -282,6 +282,8 @@ pub struct Message {
 pub enum Part {
     /// Text.
     Text(String),
+    /// What the model said in place of an answer that it refused to give.
+    Refusal(String),
     /// Visible reasoning or its summary.
     Reasoning(String),
     /// The model asks the client to run a tool.

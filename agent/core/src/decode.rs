@@ -178,8 +178,8 @@ pub(crate) fn choose(
 }
 
 /// An inference call of which only its format and target are known.
-pub(crate) fn begin(format: &dyn Format, host: &str) -> Llm {
-    let said = host::provider(host);
+pub(crate) fn begin(format: &dyn Format, host: &str, port: u16) -> Llm {
+    let said = host::provider(host, port);
     Llm {
         operation: format.operation(),
         provider: said.unwrap_or(format.provider()).to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! One deliberate difference: an event that the stream's end cuts off before its blank line is delivered by
 //! [`Parser::finish`], where a browser would drop it, because a cut answer is to be shown as far as it came.
+//! And a second one: a field `error`, which the standard does not know, is an event of that name.
 
 use std::borrow::Cow;
 
@@ -135,6 +136,13 @@ impl Parser {
             b"event" => {
                 self.event.clear();
                 self.event.extend_from_slice(value);
+            }
+            // No field of the standard, but a server ends its streams with it; nothing else says what went wrong.
+            b"error" if !self.has_data && !self.overflow => {
+                self.event.clear();
+                self.event.extend_from_slice(b"error");
+                self.has_data = true;
+                self.data.extend_from_slice(value);
             }
             b"id" if !value.contains(&0) => self.id = Some(value.to_vec()),
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {

@@ -28,17 +28,43 @@ const HOSTS: &[(&str, &str)] = &[
     ("api.moonshot.ai", "moonshot_ai"),
     ("api.moonshot.cn", "moonshot_ai"),
     ("openrouter.ai", "openrouter"),
-    ("api.together.xyz", "together_ai"),
-    ("api.together.ai", "together_ai"),
+    ("api.together.xyz", "together"),
+    ("api.together.ai", "together"),
     ("api.fireworks.ai", "fireworks"),
     ("api.cerebras.ai", "cerebras"),
     ("api.z.ai", "zai"),
     ("router.huggingface.co", "huggingface"),
     ("ollama.com", "ollama"),
+    ("api.voyageai.com", "voyageai"),
+    ("api.jina.ai", "jina_ai"),
+    ("api.writer.com", "writer"),
+    (".snowflakecomputing.com", "snowflake"),
+    (".inference.heroku.com", "heroku"),
+    ("api.inference.crusoecloud.com", "crusoe"),
+    (".ml.cloud.ibm.com", "ibm.watsonx.ai"),
+    ("api.ai21.com", "ai21"),
+    ("integrate.api.nvidia.com", "nvidia"),
+    ("api.sambanova.ai", "sambanova"),
+    ("api.deepinfra.com", "deepinfra"),
+    ("api.hyperbolic.xyz", "hyperbolic"),
+    ("api.studio.nebius.ai", "nebius"),
+    ("ai-gateway.vercel.sh", "vercel"),
+    ("api.githubcopilot.com", "github_copilot"),
+    (".githubcopilot.com", "github_copilot"),
+    ("models.github.ai", "github_models"),
+    ("models.inference.ai.azure.com", "github_models"),
+    ("open.bigmodel.cn", "zai"),
+    (".aliyuncs.com", "alibaba_cloud"),
+    ("api.minimax.io", "minimax"),
 ];
 
+/// Programs that people run themselves, by the name that their host usually has (a service of Compose or of
+/// Kubernetes) and by the port that is theirs by default.
+const SERVERS: &[(&str, Option<u16>, &str)] =
+    &[("ollama", Some(11434), "ollama"), ("gpustack", None, "gpustack")];
+
 /// The provider that a host belongs to.
-pub(crate) fn provider(host: &str) -> Option<&'static str> {
+pub(crate) fn provider(host: &str, port: u16) -> Option<&'static str> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let known = HOSTS
         .iter()
@@ -46,7 +72,9 @@ pub(crate) fn provider(host: &str) -> Option<&'static str> {
     known.map(|(_, provider)| *provider).or_else(|| {
         let bedrock = host.starts_with("bedrock-") && host.ends_with(".amazonaws.com")
             || host.starts_with("bedrock-mantle.") && host.ends_with(".api.aws");
-        bedrock.then_some("aws.bedrock")
+        let first = host.split('.').next().unwrap_or_default();
+        let server = SERVERS.iter().find(|(name, default, _)| first == *name || *default == Some(port));
+        bedrock.then_some("aws.bedrock").or(server.map(|(_, _, provider)| *provider))
     })
 }
 
@@ -56,12 +84,14 @@ mod tests {
 
     #[test]
     fn hosts_name_providers() {
-        assert_eq!(provider("api.openai.com"), Some("openai"));
-        assert_eq!(provider("us.API.openai.com"), Some("openai"));
-        assert_eq!(provider("x.openai.azure.com"), Some("azure.ai.openai"));
-        assert_eq!(provider("us-east5-aiplatform.googleapis.com"), Some("gcp.vertex_ai"));
-        assert_eq!(provider("bedrock-mantle.us-east-1.api.aws"), Some("aws.bedrock"));
-        assert_eq!(provider("evilapi.openai.com.example"), None);
-        assert_eq!(provider("localhost"), None);
+        assert_eq!(provider("api.openai.com", 443), Some("openai"));
+        assert_eq!(provider("us.API.openai.com", 443), Some("openai"));
+        assert_eq!(provider("x.openai.azure.com", 443), Some("azure.ai.openai"));
+        assert_eq!(provider("us-east5-aiplatform.googleapis.com", 443), Some("gcp.vertex_ai"));
+        assert_eq!(provider("bedrock-mantle.us-east-1.api.aws", 443), Some("aws.bedrock"));
+        assert_eq!(provider("evilapi.openai.com.example", 443), None);
+        assert_eq!(provider("localhost", 443), None);
+        assert_eq!(provider("localhost", 11434), Some("ollama"));
+        assert_eq!(provider("ollama.default.svc", 80), Some("ollama"));
     }
 }

@@ -66,7 +66,8 @@ impl Answer for Reply {
         self.error = openai::error(small);
         if self.failed {
             self.error = self.error.take().or_else(|| super::cohere::error(small));
-        } else {
+        } else if body.has("meta") || small.object("usage").is_none() {
+            // Cohere's own; what gateways add names their generation, not the answer.
             self.id = small.filled("id").map(str::to_owned);
         }
         self.input = small.object("usage").and_then(|usage| usage.count("prompt_tokens"));

@@ -227,7 +227,7 @@ impl Exchange {
         // What broke off may lack what tells its format.
         let by_path = || decode::choose(&self.candidates, &place, None).filter(|_| broken);
         if let Some(format) = fitting.or_else(by_path) {
-            let mut llm = Box::new(decode::begin(format, &self.call.http.host));
+            let mut llm = Box::new(decode::begin(format, &self.call.http.host, self.call.http.port));
             identity::from_headers(&self.headers, &mut llm);
             if let Some(body) = body {
                 format.request(&place, &body, &mut llm, &mut self.faults);

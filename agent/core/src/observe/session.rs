@@ -31,7 +31,7 @@ struct Open {
 impl Session {
     /// `base` is the upgrade as a call.
     pub(super) fn new(base: Call, headers: &Headers) -> Self {
-        let mut llm = Box::new(decode::begin(socket::format(), &base.http.host));
+        let mut llm = Box::new(decode::begin(socket::format(), &base.http.host, base.http.port));
         identity::from_headers(headers, &mut llm);
         Self { base: Box::new(base), llm, open: VecDeque::new(), turns: 0 }
     }

@@ -81,7 +81,7 @@ pub(super) fn text(message: &Message) -> Option<String> {
 
 fn text_part(part: &Part) -> Option<&str> {
     match part {
-        Part::Text(text) if !text.is_empty() => Some(text),
+        Part::Text(text) | Part::Refusal(text) if !text.is_empty() => Some(text),
         _ => None,
     }
 }
@@ -99,6 +99,8 @@ pub(super) fn is_server_result(item: &Value) -> bool {
 fn part(part: &Part) -> Value {
     let mut value = match part {
         Part::Text(content) => json!({"type": "text", "content": content}),
+        // The conventions have no part for it; readers show parts that they do not know.
+        Part::Refusal(content) => json!({"type": "refusal", "content": content}),
         Part::Reasoning(content) => json!({"type": "reasoning", "content": content}),
         Part::ToolCall(call) => json!({
             "type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments,

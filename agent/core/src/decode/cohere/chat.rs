@@ -214,7 +214,11 @@ impl Answer for Reply {
             Part::ToolCall(ToolCall {
                 id: call.id,
                 name: call.name,
-                arguments: json::arguments(Value::String(call.arguments)),
+                // A tool without parameters is called with nothing.
+                arguments: match call.arguments {
+                    text if text.is_empty() => Value::Object(Object::new()),
+                    text => json::arguments(Value::String(text)),
+                },
                 kind: "function",
             })
         }));

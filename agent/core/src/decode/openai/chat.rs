@@ -113,7 +113,7 @@ fn message(mut entry: Object) -> Message {
         content::read(value.take(), &mut parts);
     }
     if let Some(text) = take_text(&mut entry, "refusal").filter(|text| !text.is_empty()) {
-        parts.push(Part::Text(text));
+        parts.push(Part::Refusal(text));
     }
     if let Some(audio) = entry.object("audio").filter(|audio| audio.filled("id").is_some()) {
         parts.push(crate::decode::media::inline("audio", None, audio.text("data").map_or(0, length)));

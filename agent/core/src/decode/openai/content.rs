@@ -32,7 +32,7 @@ fn one(mut part: Object) -> Option<Part> {
     let kind = take_text(&mut part, "type").unwrap_or_else(|| "text".to_owned());
     Some(match kind.as_str() {
         "text" | "input_text" | "output_text" | "summary_text" => Part::Text(take_text(&mut part, "text")?),
-        "refusal" => Part::Text(take_text(&mut part, "refusal")?),
+        "refusal" => Part::Refusal(take_text(&mut part, "refusal")?),
         "reasoning_text" => Part::Reasoning(take_text(&mut part, "text")?),
         "thinking" => Part::Reasoning(thinking(&part)),
         "image_url" | "input_image" | "computer_screenshot" => image(&part),

@@ -68,9 +68,8 @@ impl Answer for Reply {
 
     fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
         self.meta.write(llm);
-        // Everything is input here, so the total is the input; some count a completion of 0 beside it.
+        // Everything is input here, so the total is the input.
         llm.usage.input = llm.usage.input.or(self.total);
-        llm.usage.output = None;
         Ending::Open
     }
 }

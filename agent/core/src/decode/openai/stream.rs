@@ -124,10 +124,11 @@ impl Choice {
         if let Some(text) = reasoning {
             self.reasoning(text, faults);
         }
-        for text in [&delta.content, &delta.refusal] {
-            if let Some(text) = Text::get(text.as_ref()).filter(|text| !text.is_empty()) {
-                self.text(text, faults);
-            }
+        if let Some(text) = Text::get(delta.content.as_ref()).filter(|text| !text.is_empty()) {
+            self.text(text, faults);
+        }
+        if let Some(text) = Text::get(delta.refusal.as_ref()).filter(|text| !text.is_empty()) {
+            self.add(Part::Refusal(text.to_owned()), faults);
         }
         for fragment in delta.tool_calls.as_deref().unwrap_or_default() {
             let function = &fragment.function;
@@ -183,7 +184,7 @@ impl Choice {
             _ => {}
         }
         if let Some(text) = delta.filled("refusal") {
-            self.text(text, faults);
+            self.add(Part::Refusal(text.to_owned()), faults);
         }
         for fragment in delta.items("tool_calls") {
             if let Some(fragment) = fragment.as_object() {
@@ -200,6 +201,7 @@ impl Choice {
         let full = self.parts.len() >= limits::PARTS;
         match (self.parts.last_mut(), piece) {
             (Some(Part::Text(text)), Part::Text(more))
+            | (Some(Part::Refusal(text)), Part::Refusal(more))
             | (Some(Part::Reasoning(text)), Part::Reasoning(more)) => {
                 append(text, &more, faults);
             }
