@@ -5,6 +5,7 @@
 //! [`Answer`], and to name it in [`FORMATS`].
 
 mod anthropic;
+mod bedrock;
 mod body;
 mod cohere;
 mod finish;
@@ -18,6 +19,7 @@ mod ollama;
 mod openai;
 mod rerank;
 mod sieve;
+mod watsonx;
 
 use std::fmt::Debug;
 
@@ -46,6 +48,11 @@ static FORMATS: &[&dyn Format] = &[
     &ollama::Ollama::Chat,
     &ollama::Ollama::Generate,
     &ollama::Ollama::Embed,
+    &bedrock::Converse { stream: false },
+    &bedrock::Converse { stream: true },
+    &bedrock::Invoke { stream: false },
+    &bedrock::Invoke { stream: true },
+    &watsonx::Watsonx,
     &gemini::Wrapped { stream: false },
     &gemini::Wrapped { stream: true },
     &gemini::Generate { stream: false },
@@ -128,13 +135,22 @@ pub(crate) struct Target<'a> {
     pub(crate) headers: &'a Headers,
 }
 
-/// A server-sent event.
+/// An event of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event<'a> {
     /// Its `event` field; empty where there was none.
     pub(crate) name: &'a str,
     /// Its `data`.
     pub(crate) data: &'a str,
+    /// Whether the stream ends with it because something went wrong (event streams of AWS).
+    pub(crate) exception: bool,
+}
+
+impl<'a> Event<'a> {
+    /// An event that is no exception.
+    pub(crate) fn new(name: &'a str, data: &'a str) -> Self {
+        Self { name, data, exception: false }
+    }
 }
 
 /// The faults of one call, bounded.

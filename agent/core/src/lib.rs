@@ -17,6 +17,7 @@ pub mod call;
 pub mod capture;
 mod decode;
 pub mod encoding;
+pub mod eventstream;
 pub mod flow;
 pub mod http;
 pub mod limits;

@@ -3,17 +3,23 @@
 /// Maps a provider's reason; what is not known stays as it is.
 pub(crate) fn word(raw: &str) -> &str {
     match raw {
-        "STOP" | "COMPLETE" | "STOP_SEQUENCE" | "end_turn" | "stop_sequence" | "eos" | "completed"
-        | "complete" => "stop",
+        "STOP" | "FINISH" | "FINISHED" | "endoftext" | "eos_token" | "COMPLETE" | "STOP_SEQUENCE"
+        | "end_turn" | "stop_sequence" | "eos" | "completed" | "complete" => "stop",
         "MAX_TOKENS"
         | "max_tokens"
         | "max_output_tokens"
         | "model_length"
         | "model_context_window_exceeded" => "length",
         "TOOL_CALL" | "tool_calls" | "function_call" | "tool_use" => "tool_call",
-        "refusal" | "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR" => {
-            "content_filter"
-        }
+        "refusal"
+        | "content_filtered"
+        | "guardrail_intervened"
+        | "SAFETY"
+        | "RECITATION"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "MODEL_ARMOR" => "content_filter",
         "ERROR" | "failed" | "cancelled" => "error",
         other => other,
     }

@@ -4,6 +4,7 @@
 //! lines before a body to keep a connection alive, and some servers label a stream as something else.
 
 use crate::encoding;
+use crate::eventstream;
 use crate::limits;
 use crate::sse;
 
@@ -24,6 +25,8 @@ pub(crate) enum Label {
     Events,
     /// JSON documents, one a line.
     Lines,
+    /// Frames of AWS.
+    Frames,
 }
 
 impl Label {
@@ -33,6 +36,7 @@ impl Label {
             kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
         match kind.as_str() {
             "text/event-stream" => Self::Events,
+            "application/vnd.amazon.eventstream" => Self::Frames,
             "application/x-ndjson"
             | "application/ndjson"
             | "application/jsonl"
@@ -64,6 +68,8 @@ enum Form {
     /// A list whose elements came one after another.
     List(Box<Sieve>),
     Events(Box<sse::Parser>),
+    /// Frames of AWS.
+    Frames(Box<eventstream::Parser>),
     /// None of these, or nothing more to read.
     Skipped,
 }
@@ -129,6 +135,19 @@ impl Intake {
                 }
             }
             Form::List(_) => {}
+            Form::Frames(parser) => {
+                if parser.broken() > 0 {
+                    faults
+                        .add("eventstream", format!("{} places do not fit their checksum", parser.broken()));
+                }
+                if parser.dropped() > 0 {
+                    let (count, most) = (parser.dropped(), limits::EVENT_BYTES);
+                    faults.add("limit.event", format!("{count} frames longer than {most} bytes"));
+                }
+                if parser.is_inside() {
+                    faults.add("eventstream", "the last frame broke off");
+                }
+            }
             Form::Events(parser) => {
                 parser.finish(|event| news |= deliver(&event, answer, faults));
                 if parser.dropped() > 0 {
@@ -142,14 +161,16 @@ impl Intake {
 
     /// Whether the answer came as events or lines.
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.body, Form::Events(_) | Form::Lines(_))
+        matches!(self.body, Form::Events(_) | Form::Lines(_) | Form::Frames(_))
     }
 
     fn take(&mut self, bytes: &[u8], answer: &mut dyn Answer, faults: &mut Faults) -> bool {
         if let Form::Unknown(start) = &mut self.body {
             start.extend_from_slice(bytes);
             // White space and a byte order mark may come before anything and mean nothing.
-            start.drain(..blank(start));
+            if self.label != Label::Frames {
+                start.drain(..blank(start));
+            }
             let Some(body) = sniff(start, self.label) else { return false };
             let start = std::mem::take(start);
             self.body = body;
@@ -165,6 +186,10 @@ impl Intake {
         let mut news = false;
         if let Form::Events(parser) = &mut self.body {
             parser.push(bytes, |event| news |= deliver(&event, answer, faults));
+            return news;
+        }
+        if let Form::Frames(parser) = &mut self.body {
+            parser.push(bytes, |frame| news |= frame_event(&frame, answer, faults));
             return news;
         }
         while !bytes.is_empty() {
@@ -215,7 +240,7 @@ impl Intake {
                     news |= self.list(answer, faults);
                     break;
                 }
-                Form::Unknown(_) | Form::Events(_) | Form::Skipped => break,
+                Form::Unknown(_) | Form::Events(_) | Form::Frames(_) | Form::Skipped => break,
             }
         }
         news
@@ -226,24 +251,35 @@ impl Intake {
         let Form::List(sieve) = &mut self.body else { return false };
         let mut news = false;
         sieve.drain(|element| {
-            answer.event(Event { name: "", data: &String::from_utf8_lossy(element) }, faults);
+            answer.event(Event::new("", &String::from_utf8_lossy(element)), faults);
             news = true;
         });
         news
     }
 }
 
+/// Hands one frame on.
+fn frame_event(frame: &eventstream::Frame<'_>, answer: &mut dyn Answer, faults: &mut Faults) -> bool {
+    let data = String::from_utf8_lossy(frame.payload);
+    let exception = frame.kind != "event";
+    let described = serde_json::json!({"message": frame.message}).to_string();
+    // An error of the framing says what it has to say in its headers.
+    let data = if exception && data.is_empty() { described.into() } else { data };
+    answer.event(Event { name: frame.name, data: &data, exception }, faults);
+    true
+}
+
 /// Hands one document of several on.
 fn line(sieve: Sieve, answer: &mut dyn Answer, faults: &mut Faults) -> bool {
     let (text, _) = sieve.finish();
-    answer.event(Event { name: "", data: &String::from_utf8_lossy(&text) }, faults);
+    answer.event(Event::new("", &String::from_utf8_lossy(&text)), faults);
     true
 }
 
 /// Hands one event on; true where it is news.
 fn deliver(event: &sse::Event<'_>, answer: &mut dyn Answer, faults: &mut Faults) -> bool {
     let name = event.event.as_deref().unwrap_or_default();
-    answer.event(Event { name, data: &event.data }, faults);
+    answer.event(Event::new(name, &event.data), faults);
     name != "ping"
 }
 
@@ -255,6 +291,20 @@ fn blank(bytes: &[u8]) -> usize {
 
 /// What a body is, by its first bytes; `None` while they are too few.
 fn sniff(start: &[u8], label: Label) -> Option<Form> {
+    if label == Label::Frames || start.first() == Some(&0) {
+        // A prelude tells; an error may be JSON whatever the label says.
+        return match eventstream::begins(start) {
+            Some(true) => Some(Form::Frames(Box::default())),
+            None if label == Label::Frames && !matches!(start.first(), Some(b'{'))
+                || start.first() == Some(&0) =>
+            {
+                None
+            }
+            _ if label == Label::Frames && start.first() == Some(&b'{') => sniff(start, Label::None),
+            _ if label == Label::Frames => Some(Form::Frames(Box::default())),
+            _ => Some(Form::Skipped),
+        };
+    }
     match start.first()? {
         b'{' | b'[' => return Some(Form::Json(Box::new(Sieve::new(limits::RESPONSE_BODY_BYTES)), None)),
         _ if start == b"\xef" || start == b"\xef\xbb" => return None,

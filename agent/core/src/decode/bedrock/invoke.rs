@@ -1,0 +1,281 @@
+//! InvokeModel and its stream: bodies are the model's own. Which family it is, the body tells; the path may
+//! name a profile.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::texts::Texts;
+use super::{Head, converse, failure, model};
+use crate::call::{Lazy, Llm, Params, ProviderError, Usage};
+use crate::decode::anthropic::messages::Messages;
+use crate::decode::json::{self, Get, Object};
+use crate::decode::openai::chat::Chat;
+use crate::decode::openai::completions::prompt;
+use crate::decode::{Answer, Body, Claim, Ending, Event, Faults, Format, Target, openai};
+use crate::http::Headers;
+
+/// Both formats: whole answers, and streams.
+#[derive(Debug)]
+pub(crate) struct Invoke {
+    pub(crate) stream: bool,
+}
+
+impl Invoke {
+    fn verb(&self) -> &'static str {
+        if self.stream { "invoke-with-response-stream" } else { "invoke" }
+    }
+}
+
+impl Format for Invoke {
+    fn api(&self) -> &'static str {
+        if self.stream { "bedrock.invoke_stream" } else { "bedrock.invoke" }
+    }
+
+    fn provider(&self) -> &'static str {
+        "aws.bedrock"
+    }
+
+    fn claim(&self, target: &Target<'_>) -> Claim {
+        if model(target, self.verb()).is_some() { Claim::Yes } else { Claim::No }
+    }
+
+    fn fits(&self, _body: &Body) -> bool {
+        true
+    }
+
+    fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
+        let model = model(target, self.verb());
+        llm.operation = operation(body, model.as_deref().unwrap_or_default());
+        if body.is_array("messages") && body.has("anthropic_version") {
+            Messages.request(target, body, llm, faults);
+        } else if body.is_array("messages") && converse::is_like(body) {
+            converse::request(body, llm, faults);
+        } else if body.is_array("messages") {
+            Chat.request(target, body, llm, faults);
+        } else {
+            llm.params = params(body.small());
+            let pieces = ["prompt", "inputText", "message"].iter().find_map(|key| body.raw(key));
+            let texts = body.list("texts");
+            llm.input =
+                Lazy::new(if texts.is_empty() { pieces.into_iter().collect() } else { texts }, prompt);
+            llm.dimensions =
+                ["dimensions", "output_dimension"].iter().find_map(|key| body.small().count(key));
+        }
+        llm.request_model = model;
+    }
+
+    fn answer(&self) -> Box<dyn Answer> {
+        Box::new(Reply { anthropic: Messages.answer(), chat: Chat.answer(), ..Reply::empty() })
+    }
+}
+
+/// What a request is for.
+fn operation(body: &Body, model: &str) -> &'static str {
+    let embeds =
+        ["texts", "input_type", "inputImage", "embeddingConfig", "singleEmbeddingParams", "embeddingTypes"]
+            .iter()
+            .any(|key| body.has(key))
+            || body.has("inputText") && (body.has("normalize") || body.has("dimensions"))
+            || model.contains("embed");
+    if embeds {
+        "embeddings"
+    } else if body.has("prompt") || body.has("inputText") {
+        "text_completion"
+    } else {
+        "chat"
+    }
+}
+
+fn params(body: &Object) -> Params {
+    let config = body.object("textGenerationConfig").unwrap_or(body);
+    let number = |keys: &[&str]| keys.iter().find_map(|key| config.number(key));
+    Params {
+        temperature: config.number("temperature"),
+        top_p: number(&["top_p", "topP", "p"]),
+        top_k: number(&["top_k", "topK", "k"]),
+        max_tokens: ["max_tokens", "max_gen_len", "maxTokens", "maxTokenCount", "max_tokens_to_sample"]
+            .iter()
+            .find_map(|key| config.count(key)),
+        stop: openai::stop(
+            ["stop", "stop_sequences", "stopSequences"].iter().find_map(|key| config.member(key)),
+        ),
+        ..Params::default()
+    }
+}
+
+/// An answer being read, by whom its shape belongs to.
+#[derive(Debug)]
+struct Reply {
+    head: Head,
+    family: Family,
+    anthropic: Box<dyn Answer>,
+    chat: Box<dyn Answer>,
+    converse: converse::Reply,
+    texts: Texts,
+    metrics: Usage,
+    error: Option<ProviderError>,
+    whole: bool,
+    /// Whether the provider's last word came.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Family {
+    #[default]
+    Unknown,
+    Anthropic,
+    Chat,
+    Converse,
+    Texts,
+}
+
+impl Family {
+    fn of(object: &Object) -> Self {
+        let kind = object.text("type").unwrap_or_default();
+        if kind == "message"
+            || kind.starts_with("message_")
+            || kind.starts_with("content_block")
+            || kind == "ping"
+        {
+            Self::Anthropic
+        } else if object.contains_key("choices") {
+            Self::Chat
+        } else if object.contains_key("stopReason")
+            || object.object("output").is_some_and(|output| output.contains_key("message"))
+            || converse::EVENTS.iter().any(|name| object.contains_key(*name))
+        {
+            Self::Converse
+        } else {
+            Self::Texts
+        }
+    }
+}
+
+impl Reply {
+    fn empty() -> Self {
+        Self {
+            head: Head::default(),
+            family: Family::default(),
+            anthropic: Messages.answer(),
+            chat: Chat.answer(),
+            converse: converse::Reply::default(),
+            texts: Texts::default(),
+            metrics: Usage::default(),
+            error: None,
+            whole: false,
+            ended: false,
+        }
+    }
+
+    fn chunk(&mut self, text: &str, faults: &mut Faults) {
+        let mut object = match json::parse(text.as_bytes()) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => return faults.add("json", "a chunk is no object"),
+            Err(reason) => return faults.add("json", format!("a chunk is {reason}")),
+        };
+        if let Some(metrics) = object.object("amazon-bedrock-invocationMetrics") {
+            self.ended = true;
+            self.metrics.input = metrics.count("inputTokenCount");
+            self.metrics.output = metrics.count("outputTokenCount");
+        }
+        let family = Family::of(&object);
+        if self.family == Family::Unknown {
+            self.family = family;
+        }
+        match self.family {
+            Family::Anthropic => self.anthropic.event(Event::new("", text), faults),
+            Family::Chat => self.chat.event(Event::new("", text), faults),
+            Family::Converse => {
+                if let Some((name, inner)) = converse::unwrapped(&mut object) {
+                    self.converse.piece(name, inner, faults);
+                }
+            }
+            Family::Texts | Family::Unknown => self.texts.read(object, faults),
+        }
+    }
+}
+
+impl Answer for Reply {
+    fn head(&mut self, status: u16, headers: &Headers) {
+        self.head = Head::new(status, headers);
+        self.anthropic.head(status, headers);
+        self.chat.head(status, headers);
+    }
+
+    fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
+        let object = match json::parse(event.data.trim().as_bytes()) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => return faults.add("json", "an event is no object"),
+            Err(reason) => return faults.add("json", format!("an event is {reason}")),
+        };
+        if event.exception {
+            let message = object.text("message").unwrap_or_default();
+            self.error = Some(failure(Some(event.name), message));
+            return;
+        }
+        match object.text("bytes").map(|bytes| STANDARD.decode(bytes)) {
+            Some(Ok(bytes)) => self.chunk(&String::from_utf8_lossy(&bytes), faults),
+            Some(Err(_)) => faults.add("base64", "a chunk is not valid base64"),
+            None => {}
+        }
+    }
+
+    fn body(&mut self, body: Body, faults: &mut Faults) {
+        self.whole = true;
+        let small = body.small();
+        if let Some(error) = self.head.described(small) {
+            self.error = Some(error);
+            return;
+        }
+        let mut shape = small.clone();
+        for key in ["choices", "output"] {
+            if body.has(key) {
+                shape.insert(
+                    key.to_owned(),
+                    if key == "output" { body.value(key, faults) } else { Value::Null },
+                );
+            }
+        }
+        self.family = Family::of(&shape);
+        match self.family {
+            Family::Anthropic => self.anthropic.body(body, faults),
+            Family::Chat => self.chat.body(body, faults),
+            Family::Converse => self.converse.whole(body.into_object(faults)),
+            Family::Texts | Family::Unknown => {
+                // Vectors are never looked at.
+                let vectors = body.has("embedding") || body.has("embeddings");
+                let object = if vectors { small.clone() } else { body.into_object(faults) };
+                self.texts.read(object, faults);
+            }
+        }
+    }
+
+    fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
+        let Self { head, family, anthropic, chat, converse, texts, metrics, error, whole, ended } = *self;
+        let ending = match family {
+            Family::Anthropic => anthropic.finish(llm),
+            Family::Chat => chat.finish(llm),
+            Family::Converse => converse.write(llm),
+            Family::Texts => texts.write(llm),
+            Family::Unknown => Ending::Cut,
+        };
+        let said = |own: Option<u64>, other: Option<u64>, last: Option<u64>| own.or(other).or(last);
+        let usage = &mut llm.usage;
+        if usage.input.is_none() {
+            usage.cache_read = usage.cache_read.or(head.usage.cache_read);
+            usage.cache_write = usage.cache_write.or(head.usage.cache_write);
+        }
+        usage.input = said(usage.input, head.usage.input, metrics.input);
+        usage.output = said(usage.output, head.usage.output, metrics.output);
+        let failed = error.is_some();
+        llm.error = error.or(llm.error.take());
+        match (whole, failed, ended) {
+            (true, ..) => Ending::Open,
+            (_, true, _) => Ending::Cut,
+            // The provider's own counts close every stream.
+            (_, _, true) => Ending::Whole,
+            _ => ending,
+        }
+    }
+}

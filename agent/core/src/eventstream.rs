@@ -1,0 +1,154 @@
+//! `application/vnd.amazon.eventstream`, read as the bytes pass. Source: the specification of event stream
+//! encoding in Smithy and the AWS SDKs.
+//!
+//! A frame is `total length u32, headers length u32, CRC-32 of these 8 bytes, headers, payload, CRC-32 of all
+//! before it`, big endian. Where a prelude does not fit its checksum the next place is searched where one does;
+//! a frame whose own checksum does not fit is dropped and counted, never delivered.
+
+use crate::limits;
+
+/// Length of the prelude with its checksum.
+const PRELUDE: usize = 12;
+/// Least length of a frame: prelude, no headers, no payload, checksum.
+const LEAST: usize = PRELUDE + 4;
+
+/// One frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// `:message-type`: `event`, `exception` or `error`.
+    pub kind: &'a str,
+    /// `:event-type`, `:exception-type` or `:error-code`.
+    pub name: &'a str,
+    /// `:error-message`.
+    pub message: &'a str,
+    /// The payload, mostly JSON.
+    pub payload: &'a [u8],
+}
+
+/// State between two pieces of a stream.
+#[derive(Debug, Default)]
+pub struct Parser {
+    held: Vec<u8>,
+    /// Bytes of a frame that is too long, still to come.
+    skip: usize,
+    broken: u64,
+    dropped: u64,
+    /// Whether the next place with a prelude is being searched.
+    lost: bool,
+}
+
+/// Whether bytes begin with a prelude whose checksum fits; `None` where they are too few.
+pub fn begins(bytes: &[u8]) -> Option<bool> {
+    Some(prelude(bytes.get(..PRELUDE)?).is_some())
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<usize> {
+    let four: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
+    usize::try_from(u32::from_be_bytes(four)).ok()
+}
+
+/// Total length and length of the headers.
+fn prelude(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (total, headers) = (number(bytes, 0)?, number(bytes, 4)?);
+    let fits = total >= LEAST && headers <= total - LEAST;
+    (fits && number(bytes, 8)? == crc32fast::hash(bytes.get(..8)?) as usize).then_some((total, headers))
+}
+
+impl Parser {
+    /// A parser at the beginning of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Places where the framing was lost, and frames whose checksum did not fit.
+    pub fn broken(&self) -> u64 {
+        self.broken
+    }
+
+    /// Frames that were dropped because they were longer than [`limits::EVENT_BYTES`].
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Whether the stream ends inside a frame.
+    pub fn is_inside(&self) -> bool {
+        !self.held.is_empty() || self.skip > 0
+    }
+
+    /// Takes bytes; calls `deliver` for each frame that they complete.
+    pub fn push(&mut self, bytes: &[u8], mut deliver: impl FnMut(Frame<'_>)) {
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        self.held.extend_from_slice(&bytes[skipped..]);
+        let mut at = 0;
+        while let Some(rest) = self.held.get(at..).filter(|rest| rest.len() >= PRELUDE) {
+            let Some((total, headers)) = prelude(rest) else {
+                self.broken += u64::from(!self.lost);
+                self.lost = true;
+                at += 1;
+                continue;
+            };
+            self.lost = false;
+            if total > limits::EVENT_BYTES {
+                self.dropped += 1;
+                self.skip = total.saturating_sub(rest.len());
+                at += total.min(rest.len());
+                continue;
+            }
+            let Some(frame) = rest.get(..total) else { break };
+            match open(frame, headers) {
+                Some(frame) => deliver(frame),
+                None => self.broken += 1,
+            }
+            at += total;
+        }
+        self.held.drain(..at);
+        // The allocation serves the next frames, unless one huge frame made it huge.
+        if self.held.is_empty() && self.held.capacity() > 64 * 1024 {
+            self.held = Vec::new();
+        }
+    }
+}
+
+/// Checks a whole frame and finds what it says.
+fn open(frame: &[u8], headers: usize) -> Option<Frame<'_>> {
+    let (body, _) = frame.split_at_checked(frame.len().checked_sub(4)?)?;
+    if number(frame, body.len())? != crc32fast::hash(body) as usize {
+        return None;
+    }
+    let mut out = Frame { payload: body.get(PRELUDE + headers..)?, ..Frame::default() };
+    let mut rest = body.get(PRELUDE..PRELUDE + headers)?;
+    while let [length, after @ ..] = rest {
+        let (name, after) = after.split_at_checked(usize::from(*length))?;
+        let [kind, after @ ..] = after else { return None };
+        let size = match kind {
+            0 | 1 => 0,
+            2 => 1,
+            3 => 2,
+            4 => 4,
+            5 | 8 => 8,
+            9 => 16,
+            // Bytes and strings say their length.
+            6 | 7 => {
+                let [high, low, ..] = after else { return None };
+                2 + usize::from(u16::from_be_bytes([*high, *low]))
+            }
+            _ => return None,
+        };
+        let (value, after) = after.split_at_checked(size)?;
+        if *kind == 7 {
+            let text = std::str::from_utf8(value.get(2..)?).unwrap_or_default();
+            match name {
+                b":message-type" => out.kind = text,
+                b":event-type" | b":exception-type" | b":error-code" => out.name = text,
+                b":error-message" => out.message = text,
+                _ => {}
+            }
+        }
+        rest = after;
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests;
