@@ -87,6 +87,11 @@ impl Body {
         Self::new(sieve, faults)
     }
 
+    /// A body that is not there.
+    pub(crate) fn none() -> Self {
+        Self { text: Bytes::new(), index: Index::default(), small: Object::new() }
+    }
+
     /// Whether it came to its end.
     pub(crate) fn is_whole(&self) -> bool {
         self.index.is_whole()

@@ -229,9 +229,9 @@ impl Exchange {
         if let Some(format) = fitting.or_else(by_path) {
             let mut llm = Box::new(decode::begin(format, &self.call.http.host, self.call.http.port));
             identity::from_headers(&self.headers, &mut llm);
-            if let Some(body) = body {
-                format.request(&place, &body, &mut llm, &mut self.faults);
-            }
+            // Paths say something too.
+            let body = body.unwrap_or_else(Json::none);
+            format.request(&place, &body, &mut llm, &mut self.faults);
             if broken {
                 self.faults.add("json", "the request is not valid JSON");
             }

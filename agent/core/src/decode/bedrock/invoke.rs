@@ -11,8 +11,8 @@ use crate::call::{Lazy, Llm, Params, ProviderError, Usage};
 use crate::decode::anthropic::messages::Messages;
 use crate::decode::json::{self, Get, Object};
 use crate::decode::openai::chat::Chat;
-use crate::decode::openai::completions::prompt;
-use crate::decode::{Answer, Body, Claim, Ending, Event, Faults, Format, Target, openai};
+use crate::decode::openai::completions::{Completions, prompt};
+use crate::decode::{Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, openai};
 use crate::http::Headers;
 
 /// Both formats: whole answers, and streams.
@@ -66,7 +66,7 @@ impl Format for Invoke {
     }
 
     fn answer(&self) -> Box<dyn Answer> {
-        Box::new(Reply { anthropic: Messages.answer(), chat: Chat.answer(), ..Reply::empty() })
+        Box::new(Reply::empty())
     }
 }
 
@@ -111,6 +111,7 @@ struct Reply {
     family: Family,
     anthropic: Box<dyn Answer>,
     chat: Box<dyn Answer>,
+    completion: Box<dyn Answer>,
     converse: converse::Reply,
     texts: Texts,
     metrics: Usage,
@@ -126,6 +127,7 @@ enum Family {
     Unknown,
     Anthropic,
     Chat,
+    Completion,
     Converse,
     Texts,
 }
@@ -139,8 +141,13 @@ impl Family {
             || kind == "ping"
         {
             Self::Anthropic
-        } else if object.contains_key("choices") {
-            Self::Chat
+        } else if let Some(choice) = object.get("choices") {
+            // Some models answer in the shape that came before chat.
+            let text = choice
+                .as_array()
+                .and_then(|list| list.first())
+                .is_some_and(|choice| choice.text("text").is_some());
+            if text { Self::Completion } else { Self::Chat }
         } else if object.contains_key("stopReason")
             || object.object("output").is_some_and(|output| output.contains_key("message"))
             || converse::EVENTS.iter().any(|name| object.contains_key(*name))
@@ -159,6 +166,7 @@ impl Reply {
             family: Family::default(),
             anthropic: Messages.answer(),
             chat: Chat.answer(),
+            completion: Completions.answer(),
             converse: converse::Reply::default(),
             texts: Texts::default(),
             metrics: Usage::default(),
@@ -179,6 +187,8 @@ impl Reply {
             self.metrics.input = metrics.count("inputTokenCount");
             self.metrics.output = metrics.count("outputTokenCount");
         }
+        // What a guardrail says in place of the model is all there will be.
+        self.ended |= object.contains_key("amazon-bedrock-guardrailAction");
         let family = Family::of(&object);
         if self.family == Family::Unknown {
             self.family = family;
@@ -186,6 +196,7 @@ impl Reply {
         match self.family {
             Family::Anthropic => self.anthropic.event(Event::new("", text), faults),
             Family::Chat => self.chat.event(Event::new("", text), faults),
+            Family::Completion => self.completion.event(Event::new("", text), faults),
             Family::Converse => {
                 if let Some((name, inner)) = converse::unwrapped(&mut object) {
                     self.converse.piece(name, inner, faults);
@@ -229,18 +240,18 @@ impl Answer for Reply {
             return;
         }
         let mut shape = small.clone();
-        for key in ["choices", "output"] {
-            if body.has(key) {
-                shape.insert(
-                    key.to_owned(),
-                    if key == "output" { body.value(key, faults) } else { Value::Null },
-                );
-            }
+        if body.has("choices") {
+            let first = body::values(&body.list("choices")).take(1).collect();
+            shape.insert("choices".to_owned(), first);
+        }
+        if body.has("output") {
+            shape.insert("output".to_owned(), body.value("output", faults));
         }
         self.family = Family::of(&shape);
         match self.family {
             Family::Anthropic => self.anthropic.body(body, faults),
             Family::Chat => self.chat.body(body, faults),
+            Family::Completion => self.completion.body(body, faults),
             Family::Converse => self.converse.whole(body.into_object(faults)),
             Family::Texts | Family::Unknown => {
                 // Vectors are never looked at.
@@ -252,10 +263,12 @@ impl Answer for Reply {
     }
 
     fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
-        let Self { head, family, anthropic, chat, converse, texts, metrics, error, whole, ended } = *self;
+        let Self { head, family, anthropic, chat, completion, converse, texts, metrics, error, whole, ended } =
+            *self;
         let ending = match family {
             Family::Anthropic => anthropic.finish(llm),
             Family::Chat => chat.finish(llm),
+            Family::Completion => completion.finish(llm),
             Family::Converse => converse.write(llm),
             Family::Texts => texts.write(llm),
             Family::Unknown => Ending::Cut,

@@ -86,7 +86,9 @@ impl Texts {
             llm.output.push(said("assistant", text, word));
         }
         llm.finish_reasons.extend(reason);
-        (llm.response_id, llm.response_model, llm.usage) = (id, model, usage);
+        // Vectors have no answer that could be named.
+        llm.response_id = id.filter(|_| llm.operation != "embeddings");
+        (llm.response_model, llm.usage) = (model, usage);
         if whole { Ending::Whole } else { Ending::Cut }
     }
 }
