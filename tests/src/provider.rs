@@ -1,8 +1,10 @@
 //! A provider over TLS that answers by a script and remembers what it said.
 
 pub mod chat;
-mod chop;
+pub mod chop;
+pub mod coding;
 pub mod messages;
+pub mod recorded;
 pub mod responses;
 pub mod script;
 mod serve;

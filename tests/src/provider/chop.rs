@@ -1,4 +1,4 @@
-//! A stream that cuts what is written at random places.
+//! Cuts bytes, and what is written to a stream, at random places.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The stream.
 #[derive(Debug)]
-pub(crate) struct Chop<S> {
+pub struct Chop<S> {
     stream: S,
     random: Option<Random>,
 }
@@ -18,15 +18,40 @@ impl<S> Chop<S> {
     pub(crate) fn new(stream: S, chop: bool) -> Self {
         Self { stream, random: chop.then_some(Random(0x9e37_79b9_7f4a_7c15)) }
     }
+
+    /// Cuts at places that the seed decides.
+    pub fn seeded(stream: S, seed: u64) -> Self {
+        Self { stream, random: Some(Random::new(seed)) }
+    }
 }
 
 /// xorshift64; tests should fail the same way twice.
 #[derive(Debug)]
-pub(crate) struct Random(pub(crate) u64);
+pub struct Random(pub(crate) u64);
 
 impl Random {
+    /// Every seed gives another row of numbers.
+    pub fn new(seed: u64) -> Self {
+        let state = seed ^ 0x9e37_79b9_7f4a_7c15;
+        // Zero would stay zero.
+        Self(if state == 0 { 1 } else { state })
+    }
+
+    /// Cuts `bytes` into pieces: many of a few bytes, few of many, and not more of them where there is more to cut.
+    pub fn pieces<'a>(&mut self, bytes: &'a [u8]) -> Vec<&'a [u8]> {
+        let scale = 1 + bytes.len() / (32 * 1024);
+        let mut rest = bytes;
+        let mut out = Vec::new();
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at((self.size(rest.len()) * scale).min(rest.len()));
+            out.push(piece);
+            rest = after;
+        }
+        out
+    }
+
     /// A number in `1..=most`, more often a small one.
-    pub(crate) fn size(&mut self, most: usize) -> usize {
+    pub fn size(&mut self, most: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

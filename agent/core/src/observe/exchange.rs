@@ -208,8 +208,9 @@ impl Exchange {
         }
         let mut broken = false;
         let body = match std::mem::replace(&mut self.body, Body::Ignored) {
-            Body::Kept { mut decoder, sieve, .. } => {
-                if let Err(error) = decoder.finish() {
+            Body::Kept { mut decoder, sieve, whole } => {
+                // Behind a whole document nothing was decoded, and the end of its coding may stand there.
+                if !whole && let Err(error) = decoder.finish() {
                     self.faults.add(error.kind(), format!("request: {error}"));
                 }
                 if sieve.is_over() {
