@@ -1,12 +1,14 @@
 //! What one exchange meant.
 
 mod lazy;
+mod rpc;
 
 use serde_json::Value;
 
 use crate::flow::{FlowId, Plane, Time};
 use crate::process::ProcessKey;
 pub use lazy::Lazy;
+pub use rpc::{A2a, Mcp, RpcError};
 
 /// One request and its answer, understood.
 #[derive(Clone, Debug)]
@@ -83,6 +85,10 @@ pub struct Http {
 pub enum Kind {
     /// An inference call to a model.
     Llm(Box<Llm>),
+    /// A message of the Model Context Protocol: a tool that is called, or what prepares it.
+    Mcp(Box<Mcp>),
+    /// A message of the Agent2Agent protocol: another agent that is asked.
+    A2a(Box<A2a>),
     /// Any other HTTP exchange.
     Plain,
 }

@@ -18,6 +18,7 @@ mod media;
 mod ollama;
 mod openai;
 mod rerank;
+pub(crate) mod rpc;
 mod sieve;
 mod watsonx;
 

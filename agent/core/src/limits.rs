@@ -40,6 +40,12 @@ pub const PART_BYTES: usize = 4 * 1024 * 1024;
 pub const PARTS: usize = 16 * 1024;
 /// Deepest JSON that is read.
 pub const JSON_DEPTH: usize = 128;
+/// Most bytes of a request, or of a line of a pipe, that may be JSON-RPC and nothing else.
+pub const RPC_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// Most messages of one batch of JSON-RPC.
+pub const RPC_BATCH: usize = 1024;
+/// Most states and texts of one task that are kept.
+pub const RPC_STATES: usize = 1024;
 /// Most choices of one answer (`n`).
 pub const CHOICES: usize = 256;
 /// Most fields about rate limits that one call keeps.

@@ -82,6 +82,15 @@ names! {
     SDK_LANGUAGE = "telemetry.sdk.language";
     SDK_VERSION = "telemetry.sdk.version";
 
+    MCP_METHOD_NAME = "mcp.method.name";
+    MCP_SESSION_ID = "mcp.session.id";
+    MCP_PROTOCOL_VERSION = "mcp.protocol.version";
+    MCP_RESOURCE_URI = "mcp.resource.uri";
+    PROMPT_NAME = "gen_ai.prompt.name";
+    JSONRPC_REQUEST_ID = "jsonrpc.request.id";
+    RPC_METHOD = "rpc.method";
+    RPC_STATUS = "rpc.response.status_code";
+
     // The product's own contract
     DECISION_RATIONALE = "agent.decision_rationale";
     RUN_LLM_CALLS = "agent.run.llm_calls";

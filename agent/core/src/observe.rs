@@ -7,6 +7,7 @@ mod session;
 mod target;
 
 use crate::call::Call;
+pub use crate::decode::rpc::pipe::{Pipe, PipeCall};
 use crate::flow::{Close, Direction, Flow, Slice, Time};
 use crate::http::{Connection, Event};
 pub use reader::Reader;

@@ -20,6 +20,7 @@ mod order;
 mod outcome;
 mod process;
 mod resource;
+mod rpc;
 #[cfg(test)]
 mod tests;
 mod tie;

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
-use trackway_core::call::{Call, Completion, Fault, Kind, Llm, Part};
+use serde_json::{Value, json};
+use trackway_core::call::{A2a, Call, Completion, Fault, Kind, Llm, Mcp, Part};
 
 /// Characters of a tool's result that are shown.
 const PREFIX: usize = 80;
@@ -99,6 +99,8 @@ impl<'a> Answer<'a> {
     pub(super) fn new(id: &'a str, call: &'a Call) -> Self {
         match &call.kind {
             Kind::Llm(llm) => Self::Call(Box::new(model(id, call, llm))),
+            Kind::Mcp(mcp) => Self::Call(Box::new(tool(id, call, mcp))),
+            Kind::A2a(a2a) => Self::Call(Box::new(agent(id, call, a2a))),
             Kind::Plain => Self::None(Nothing {
                 id,
                 kind: "none",
@@ -108,6 +110,64 @@ impl<'a> Answer<'a> {
                 status: call.http.status,
                 faults: faults(&call.faults),
             }),
+        }
+    }
+}
+
+/// A call of MCP: the fields of models are empty, and `rpc` says what it was.
+fn tool<'a>(id: &'a str, call: &'a Call, mcp: &'a Mcp) -> Meaning<'a> {
+    let rpc = json!({
+        "method": mcp.method, "id": mcp.id, "messages": mcp.messages,
+        "error": mcp.error.as_ref().map(|error| &error.raw), "tool_name": mcp.tool_name,
+        "tool_arguments": mcp.tool_arguments, "session_id": mcp.session_id,
+        "protocol_version": mcp.protocol_version, "client_info": mcp.client_info, "is_error": mcp.is_error,
+    });
+    let operation = if mcp.method.as_deref() == Some("tools/call") { "execute_tool" } else { "other" };
+    Meaning { stream: mcp.stream, rpc: Some(rpc), operation, ..Meaning::empty(id, call, "mcp") }
+}
+
+/// A call of A2A, likewise.
+fn agent<'a>(id: &'a str, call: &'a Call, a2a: &'a A2a) -> Meaning<'a> {
+    let rpc = json!({
+        "method": a2a.method, "id": a2a.id, "messages": a2a.messages,
+        "error": a2a.error.as_ref().map(|error| &error.raw), "a2a_version": a2a.version,
+        "request_text": a2a.request_text, "task_id": a2a.task_id, "context_id": a2a.context_id,
+        "states": a2a.states, "result_texts": a2a.result_texts,
+    });
+    let operation = if a2a.method.starts_with("Send") { "invoke_agent" } else { "other" };
+    Meaning { stream: a2a.stream, rpc: Some(rpc), operation, ..Meaning::empty(id, call, "a2a") }
+}
+
+impl<'a> Meaning<'a> {
+    /// What is no call of a model says nothing of models.
+    fn empty(id: &'a str, call: &'a Call, kind: &'static str) -> Self {
+        Self {
+            id,
+            kind,
+            provider: None,
+            api_format: kind,
+            operation: "other",
+            stream: false,
+            request_model: None,
+            response_model: None,
+            response_id: None,
+            input_tokens_total: None,
+            output_tokens_total: None,
+            cached_input_tokens: None,
+            cache_creation_input_tokens: None,
+            reasoning_tokens: None,
+            finish_reasons: &[],
+            tool_calls: Vec::new(),
+            tool_results_in_request: Vec::new(),
+            output_text: String::new(),
+            conversation_id: None,
+            previous_response_id: None,
+            user: None,
+            error: None,
+            complete: call.completion == Completion::Complete,
+            cost_usd: None,
+            rpc: None,
+            faults: faults(&call.faults),
         }
     }
 }

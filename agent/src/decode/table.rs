@@ -5,9 +5,9 @@ mod sum;
 
 use std::io::{self, Write};
 
-use trackway_core::call::{Call, Completion, Kind, Llm};
+use trackway_core::call::{A2a, Call, Completion, Kind, Llm, Mcp};
 
-use self::column::{COLUMNS, Column, ID, NOTE, Side};
+use self::column::{API, COLUMNS, Column, ID, NOTE, OPERATION, Side, TOOLS};
 use self::sum::Sum;
 use super::answer;
 use crate::limits;
@@ -38,6 +38,8 @@ impl Table {
         self.sum.add(call);
         match &call.kind {
             Kind::Llm(llm) => self.rows.push(model(id, call, llm)),
+            Kind::Mcp(mcp) => self.rows.push(tool(id, call, mcp)),
+            Kind::A2a(a2a) => self.rows.push(agent(id, call, a2a)),
             Kind::Plain if self.all => self.rows.push(plain(id, call)),
             Kind::Plain => {}
         }
@@ -133,6 +135,33 @@ fn model(id: &str, call: &Call, llm: &Llm) -> Row {
     ];
     let failed = llm.error.is_some() || call.http.status.is_some_and(|status| status >= 400);
     Row { cells: cells.map(|cell| text::clean(&cell)), failed, plain: false }
+}
+
+fn tool(id: &str, call: &Call, mcp: &Mcp) -> Row {
+    let error = match &mcp.error {
+        Some(error) => Some(error.message.as_str()),
+        None => mcp.is_error.then_some("the tool failed"),
+    };
+    rpc(id, call, ["mcp", mcp.method.as_deref().unwrap_or("session")], mcp.tool_name.as_deref(), error)
+}
+
+fn agent(id: &str, call: &Call, a2a: &A2a) -> Row {
+    let error = a2a.error.as_ref().map(|error| error.message.as_str());
+    rpc(id, call, ["a2a", &a2a.method], None, error)
+}
+
+/// A call of a tool's server or of another agent: its protocol, its method, its tool.
+fn rpc(id: &str, call: &Call, names: [&str; 2], tool: Option<&str>, error: Option<&str>) -> Row {
+    let mut cells = [const { String::new() }; COLUMNS.len()];
+    cells[ID] = text::clean(id);
+    (cells[API], cells[OPERATION]) = (names[0].to_owned(), text::clean(names[1]));
+    cells[TOOLS] = text::clean(tool.unwrap_or_default());
+    let status = call.http.status.filter(|status| *status >= 400);
+    let failed = error.map(str::to_owned).or_else(|| status.map(|status| format!("status {status}")));
+    if let Some(failed) = &failed {
+        cells[NOTE] = text::clean(&format!("✗ {failed}"));
+    }
+    Row { cells, failed: failed.is_some(), plain: false }
 }
 
 fn plain(id: &str, call: &Call) -> Row {

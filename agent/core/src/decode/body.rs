@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Faults;
 use super::json::{self, Object};
-use super::sieve::{Index, Sieve, Step};
+use super::sieve::{Index, Shape, Sieve, Step};
 use crate::limits;
 
 /// Members that can be long. They are parsed when somebody asks for them by name, the others together.
@@ -150,18 +150,35 @@ impl Body {
         spans.unwrap_or_default().iter().filter_map(|span| text(span.range())).collect()
     }
 
-    /// The whole of it, parsed member by member, so that one that is broken or nested too deep costs itself.
-    pub(crate) fn into_object(mut self, faults: &mut Faults) -> Object {
-        let mut all = std::mem::take(&mut self.small);
+    /// Whether it is an object.
+    pub(crate) fn is_object(&self) -> bool {
+        self.index.shape() == Some(Shape::Object)
+    }
+
+    /// The texts of the elements of an outermost array.
+    pub(crate) fn elements(&self) -> Vec<Bytes> {
+        let text = |range: std::ops::Range<usize>| self.text.get(range).map(|text| self.text.slice_ref(text));
+        let spans = if self.is_object() { &[][..] } else { self.index.elements() };
+        spans.iter().filter_map(|span| text(span.range())).collect()
+    }
+
+    /// The whole of it, parsed, while it is kept.
+    pub(crate) fn object(&self, faults: &mut Faults) -> Object {
+        let mut all = self.small.clone();
         for member in self.index.members() {
-            let Some(key) = self.key(member.key.range()) else { continue };
-            if BULKY.contains(&key.as_str())
+            if let Some(key) = self.key(member.key.range())
+                && BULKY.contains(&key.as_str())
                 && let Some(value) = self.parsed(member.value.range(), &key, faults)
             {
                 all.insert(key, value);
             }
         }
         all
+    }
+
+    /// The whole of it, parsed member by member, so that one that is broken or nested too deep costs itself.
+    pub(crate) fn into_object(self, faults: &mut Faults) -> Object {
+        self.object(faults)
     }
 
     fn starts(&self, key: &str, byte: u8) -> bool {

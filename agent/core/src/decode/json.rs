@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::sieve::length;
+
 /// A JSON object.
 pub(crate) type Object = Map<String, Value>;
 
@@ -174,7 +176,9 @@ fn parse_or_text(text: String, worth: impl Fn(&str) -> bool) -> Value {
 /// Replaces inline media (long text without white space) by its size.
 pub(crate) fn shrink(value: &mut Value) {
     match value {
-        Value::String(text) if is_inline(text) => *text = format!("[{} bytes]", text.len()),
+        Value::String(text) if is_inline(text) || text.contains('\0') && length(text) > text.len() as u64 => {
+            *text = format!("[{} bytes]", length(text));
+        }
         Value::Array(items) => items.iter_mut().for_each(shrink),
         Value::Object(members) => members.values_mut().for_each(shrink),
         _ => {}

@@ -269,6 +269,8 @@ impl Sieve {
 
     /// A string ended.
     fn close(&mut self) {
+        // However the bytes were cut, the same strings are judged.
+        self.judge();
         let Some(string) = self.string.take() else { return };
         if let Some(count) = string.dropped
             && !self.skipping

@@ -4,7 +4,8 @@ use super::session::Session;
 use super::target;
 use crate::call::{Call, Completion, Fault, Kind, Llm};
 use crate::decode::{
-    self, Answer, Body as Json, Ending, Faults, Format, Intake, Label, Sieve, Step, Target, identity, socket,
+    self, Answer, Body as Json, Ending, Faults, Format, Intake, Label, Sieve, Step, Target, identity, rpc,
+    socket,
 };
 use crate::encoding;
 use crate::flow::{Flow, Time};
@@ -24,6 +25,10 @@ pub(super) struct Exchange {
     llm: Option<(&'static dyn Format, Box<Llm>)>,
     settled: bool,
     answer: Option<(&'static dyn Format, Box<dyn Answer>, Intake)>,
+    /// Whether it may be MCP or A2A.
+    talks: bool,
+    rpc: Option<Box<rpc::Rpc>>,
+    talk: Option<Intake>,
     session: Option<Session>,
     /// Who is charged, as the response says.
     organization: Option<String>,
@@ -50,13 +55,16 @@ impl Exchange {
         let place = Target { method: &head.method, path: &path, headers: &head.headers };
         let candidates = decode::candidates(&place);
         let relevant = !candidates.is_empty() || socket::claims(&path);
-        let body = if candidates.is_empty() {
+        let talks = rpc::claims(&place);
+        let most = if candidates.is_empty() { limits::RPC_BODY_BYTES } else { limits::REQUEST_BODY_BYTES };
+        let relevant = relevant || talks;
+        let body = if candidates.is_empty() && !talks {
             Body::Ignored
         } else {
             let coding = target::field(&head.headers, "content-encoding");
             Body::Kept {
                 decoder: Box::new(encoding::Decoder::new(coding)),
-                sieve: Box::new(Sieve::new(limits::REQUEST_BODY_BYTES)),
+                sieve: Box::new(Sieve::new(most)),
                 whole: false,
             }
         };
@@ -83,6 +91,9 @@ impl Exchange {
             llm: None,
             settled: false,
             answer: None,
+            talks,
+            rpc: None,
+            talk: None,
             session: None,
             organization: None,
             faults: Faults::default(),
@@ -145,6 +156,11 @@ impl Exchange {
             }
             return;
         }
+        if let Some(rpc) = &mut self.rpc {
+            rpc.head(head.status, &head.headers);
+            self.talk = Some(Intake::new(get("content-encoding"), Label::new(get("content-type"))));
+            return;
+        }
         // An answer before the whole request: what it answers will be known at the request's end.
         let format = match &self.llm {
             Some((format, _)) => Some(*format),
@@ -160,6 +176,12 @@ impl Exchange {
     }
 
     pub(super) fn response_data(&mut self, data: &[u8], time: Time) {
+        if let (Some(rpc), Some(intake)) = (&mut self.rpc, &mut self.talk) {
+            if intake.push(data, rpc.as_mut(), &mut self.faults) {
+                self.call.first_chunk.get_or_insert(time);
+            }
+            return;
+        }
         if let Some((_, answer, intake)) = &mut self.answer
             && intake.push(data, answer.as_mut(), &mut self.faults)
         {
@@ -197,13 +219,23 @@ impl Exchange {
             }
             self.call.kind = Kind::Llm(llm);
         }
+        if let Some(mut rpc) = self.rpc.take() {
+            let mut stream = false;
+            if let Some(mut intake) = self.talk.take() {
+                intake.finish(rpc.as_mut(), &mut self.faults);
+                stream = intake.is_stream();
+            }
+            let (kind, ending) = rpc.into_kind(stream);
+            self.call.kind = kind;
+            self.call.completion = completed(completion, ending);
+        }
         self.call.faults = self.faults.into_vec();
         self.call
     }
 
     /// Decides what the request is, and reads it. Once.
     fn settle(&mut self) {
-        if std::mem::replace(&mut self.settled, true) || self.candidates.is_empty() {
+        if std::mem::replace(&mut self.settled, true) || self.candidates.is_empty() && !self.talks {
             return;
         }
         let mut broken = false;
@@ -239,6 +271,13 @@ impl Exchange {
             self.llm = Some((format, llm));
         } else {
             self.answer = None;
+            if self.talks {
+                self.rpc = rpc::Rpc::new(&place, body.as_ref(), &mut self.faults).map(Box::new);
+            }
+            if self.rpc.is_none() && self.candidates.is_empty() {
+                // A plain call, whose body nobody was going to read.
+                self.faults = Faults::default();
+            }
         }
         self.headers = Headers::new();
     }

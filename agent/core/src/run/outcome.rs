@@ -49,6 +49,20 @@ pub(super) fn of_call(call: &Call) -> Option<Failure> {
         };
         return Some(Failure::new(kind, &error.message));
     }
+    match &call.kind {
+        Kind::Mcp(mcp) if mcp.error.is_some() || mcp.is_error => {
+            let error = mcp.error.as_ref();
+            let kind = error.map_or_else(|| "tool_error".to_owned(), |error| error.code.to_string());
+            let message = error.map_or("the tool marked its result as an error", |error| &error.message);
+            return Some(Failure::new(kind, message));
+        }
+        Kind::A2a(a2a) => {
+            if let Some(error) = &a2a.error {
+                return Some(Failure::new(error.code.to_string(), &error.message));
+            }
+        }
+        _ => {}
+    }
     if let Some(status) = status {
         return Some(Failure::new(status.to_string(), &format!("HTTP status {status}")));
     }

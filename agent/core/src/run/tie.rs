@@ -8,7 +8,7 @@ use super::order::Input;
 use super::outcome::{self, Failure};
 use super::process::Image;
 use super::tool::{Asked, Key};
-use super::{Run, Spoken, chat, http, messages};
+use super::{Run, Spoken, chat, http, messages, rpc};
 use crate::call::{Call, Kind, Llm, Part, ToolCall, ToolDefinition};
 use crate::flow::{Time, Unread};
 use crate::process::{ProcessFact, ProcessKey};
@@ -150,7 +150,7 @@ impl Run {
         self.heard(call.end);
         match &call.kind {
             Kind::Llm(llm) => self.tie_llm(call, llm),
-            Kind::Plain => self.tie_plain(call),
+            Kind::Mcp(_) | Kind::A2a(_) | Kind::Plain => self.tie_plain(call),
         }
     }
 
@@ -275,7 +275,9 @@ impl Run {
         http::plain(call, &mut set);
         http::exchange(call, &mut set);
         set.plain(names::LINK_RULE, rule);
-        let name = if call.http.method.is_empty() { "HTTP".to_owned() } else { call.http.method.clone() };
+        let name = rpc::attributes(call, &mut set)
+            .or_else(|| Some(call.http.method.clone()).filter(|method| !method.is_empty()))
+            .unwrap_or_else(|| "HTTP".to_owned());
         let resource = self.resource(call.process);
         let draft = self.draft(self.call_id(call), parent, name, call.start..call.end, set, &resource);
         self.emit(draft.kind(SpanKind::Client).failed(outcome::of_call(call)));

@@ -48,6 +48,12 @@ pub(super) const COLUMNS: [Column; 13] = [
 
 /// The place of the identifiers, of which the end tells most.
 pub(super) const ID: usize = 0;
+/// Place of the wire format.
+pub(super) const API: usize = 2;
+/// Place of the operation.
+pub(super) const OPERATION: usize = 3;
+/// Place of the tools.
+pub(super) const TOOLS: usize = COLUMNS.len() - 2;
 /// The place of the notes.
 pub(super) const NOTE: usize = COLUMNS.len() - 1;
 

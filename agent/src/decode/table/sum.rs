@@ -27,6 +27,8 @@ pub(super) struct Sum {
     tools: u64,
     errors: u64,
     faulty: u64,
+    mcp: u64,
+    a2a: u64,
     plain: u64,
     hosts: BTreeMap<String, u64>,
     /// Responses whose tokens were counted.
@@ -40,6 +42,8 @@ impl Sum {
         self.faulty += u64::from(!call.faults.is_empty());
         match &call.kind {
             Kind::Llm(llm) => self.model(call, llm),
+            Kind::Mcp(_) => self.mcp += 1,
+            Kind::A2a(_) => self.a2a += 1,
             Kind::Plain => {
                 self.plain += 1;
                 if self.hosts.len() < limits::PLAIN_HOSTS || self.hosts.contains_key(&call.http.host) {
@@ -107,6 +111,12 @@ impl Sum {
             text::plural(self.exchanges, "exchange", "exchanges"),
             text::plural(self.calls, "model call", "model calls"),
         ];
+        if self.mcp > 0 {
+            parts.push(text::plural(self.mcp, "MCP message", "MCP messages"));
+        }
+        if self.a2a > 0 {
+            parts.push(text::plural(self.a2a, "A2A message", "A2A messages"));
+        }
         if self.calls > self.silent {
             let detail = |name: &str, number: u64| match number {
                 0 => String::new(),

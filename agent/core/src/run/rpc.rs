@@ -1,0 +1,75 @@
+//! Attributes of calls of tools and agents: MCP and A2A, in the names of the conventions for MCP.
+
+use serde_json::Value;
+
+use super::attributes::Attributes;
+use crate::call::{A2a, Call, Kind, Mcp, RpcError};
+use crate::names;
+use crate::telemetry::Class;
+
+/// What such a call says, and the name of its span; `None` for any other call.
+pub(super) fn attributes(call: &Call, set: &mut Attributes) -> Option<String> {
+    match &call.kind {
+        Kind::Mcp(mcp) => tool(mcp, set),
+        Kind::A2a(a2a) => agent(a2a, set),
+        Kind::Llm(_) | Kind::Plain => None,
+    }
+}
+
+/// The span's name is the method and the tool or prompt that it names, never the address of a resource.
+fn tool(mcp: &Mcp, set: &mut Attributes) -> Option<String> {
+    set.maybe(names::MCP_SESSION_ID, mcp.session_id.as_deref());
+    set.maybe(names::MCP_PROTOCOL_VERSION, mcp.protocol_version.as_deref());
+    id(mcp.id.as_ref(), set);
+    let method = mcp.method.as_deref()?;
+    set.plain(names::MCP_METHOD_NAME, method);
+    failure(mcp.error.as_ref(), set);
+    let target = mcp.target.as_deref();
+    match (&mcp.tool_name, method) {
+        (Some(tool), _) => {
+            set.plain(names::OPERATION_NAME, "execute_tool");
+            set.plain(names::TOOL_NAME, tool.as_str());
+            if let Some(arguments) = &mcp.tool_arguments {
+                set.json(names::TOOL_ARGUMENTS, arguments.clone(), Class::Content);
+            }
+            if let Some(result) = &mcp.result {
+                set.json(names::TOOL_RESULT, result.clone(), Class::Content);
+            }
+            Some(format!("{method} {tool}"))
+        }
+        (None, "prompts/get") => {
+            set.maybe(names::PROMPT_NAME, target);
+            Some(target.map_or_else(|| method.to_owned(), |target| format!("{method} {target}")))
+        }
+        (None, _) => {
+            if let Some(uri) = target {
+                set.text(names::MCP_RESOURCE_URI, uri, Class::Metadata);
+            }
+            Some(method.to_owned())
+        }
+    }
+}
+
+fn agent(a2a: &A2a, set: &mut Attributes) -> Option<String> {
+    id(a2a.id.as_ref(), set);
+    set.plain(names::RPC_METHOD, a2a.method.as_str());
+    set.maybe(names::CONVERSATION_ID, a2a.context_id.as_deref());
+    failure(a2a.error.as_ref(), set);
+    if a2a.method.starts_with("Send") {
+        set.plain(names::OPERATION_NAME, "invoke_agent");
+    }
+    Some(a2a.method.clone())
+}
+
+fn id(id: Option<&Value>, set: &mut Attributes) {
+    if let Some(id) = id {
+        let text = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+        set.plain(names::JSONRPC_REQUEST_ID, text);
+    }
+}
+
+fn failure(error: Option<&RpcError>, set: &mut Attributes) {
+    if let Some(error) = error {
+        set.plain(names::RPC_STATUS, error.code.to_string());
+    }
+}
