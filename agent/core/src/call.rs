@@ -150,6 +150,10 @@ pub struct Llm {
     pub thread: Option<Thread>,
     /// Token counts.
     pub usage: Usage,
+    /// Dollars that the response itself says it cost.
+    pub stated_cost: Option<f64>,
+    /// What it cost, or why that is not known; `None` until a [`crate::price::Book`] was asked.
+    pub cost: Option<Result<crate::price::Cost, crate::price::Unpriced>>,
     /// What was billed beside `usage` and is not inside it: runs of other models that the provider made on the
     /// way (Anthropic `usage.iterations`).
     pub outside: Vec<Outside>,

@@ -23,6 +23,7 @@ pub mod http;
 pub mod limits;
 pub mod names;
 pub mod observe;
+pub mod price;
 pub mod process;
 pub mod redact;
 pub mod run;

@@ -100,6 +100,11 @@ names! {
     RUN_OUTPUT_TOKENS = "agent.run.output_tokens";
     RUN_CACHE_READ_TOKENS = "agent.run.cache_read_tokens";
     RUN_REASONING_TOKENS = "agent.run.reasoning_tokens";
+    COST = "gen_ai.usage.cost";
+    COST_SOURCE = "trackway.cost.source";
+    COST_UNKNOWN = "trackway.cost.unknown";
+    RUN_COST = "agent.run.cost_usd";
+    RUN_UNPRICED = "agent.run.calls_without_cost";
     RUN_UNKNOWN_USAGE = "agent.run.calls_without_usage";
     RUN_HTTP_CALLS = "agent.run.http_calls";
     RUN_PROCESSES = "agent.run.processes";

@@ -79,7 +79,7 @@ impl Socket {
 fn llm(call: &Call) -> &Llm {
     match &call.kind {
         Kind::Llm(llm) => llm,
-        Kind::Plain => panic!("plain"),
+        _ => panic!("no inference call"),
     }
 }
 

@@ -76,6 +76,14 @@ fn usage(llm: &Llm, set: &mut Attributes) {
     set.maybe_int(names::CACHE_READ_TOKENS, llm.usage.cache_read);
     set.maybe_int(names::CACHE_WRITE_TOKENS, llm.usage.cache_write);
     set.maybe_int(names::REASONING_TOKENS, llm.usage.reasoning);
+    match &llm.cost {
+        Some(Ok(cost)) => {
+            set.double(names::COST, Some(cost.usd));
+            set.plain(names::COST_SOURCE, cost.source.word());
+        }
+        Some(Err(why)) if !llm.auxiliary => set.plain(names::COST_UNKNOWN, why.to_string()),
+        _ => {}
+    }
 }
 
 fn answer(call: &Call, llm: &Llm, set: &mut Attributes) {

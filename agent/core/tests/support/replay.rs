@@ -45,9 +45,14 @@ impl Replay {
     /// What was recorded.
     pub(crate) fn from_recording(exchange: Exchange) -> Self {
         let response = exchange.response.unwrap_or_default();
+        let authority = match exchange.port {
+            Some(port) => format!("{}:{port}", exchange.host),
+            None => exchange.host.clone(),
+        };
         Self {
-            head: RequestHead { authority: Some(exchange.host.clone()), ..exchange.head },
-            host: exchange.host,
+            // The port stays with the host: it can tell whose server it is.
+            head: RequestHead { authority: Some(authority.clone()), ..exchange.head },
+            host: authority,
             tls: exchange.tls,
             request: exchange.request.bytes.into(),
             status: response.head.status,

@@ -30,7 +30,9 @@ pub(super) fn read(content: Value, out: &mut Vec<Part>) {
 pub(super) fn one(mut part: Object) -> Option<Part> {
     if let Some(text) = take_text(&mut part, "text") {
         let thought = part.is_true("thought");
-        return (!text.is_empty()).then(|| if thought { Part::Reasoning(text) } else { Part::Text(text) });
+        let part = if thought { Part::Reasoning(text) } else { Part::Text(text) };
+        return Some(part)
+            .filter(|part| !matches!(part, Part::Text(text) | Part::Reasoning(text) if text.is_empty()));
     }
     let mut take = |camel: &str, snake: &str| {
         [camel, snake].iter().find_map(|key| match part.get_mut(*key).map(Value::take) {

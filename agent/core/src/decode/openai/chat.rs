@@ -14,7 +14,7 @@ use crate::decode::sieve::length;
 use crate::decode::{
     Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, finish, identity, segments, tail,
 };
-use crate::limits;
+use crate::{limits, price};
 
 /// The format.
 #[derive(Debug)]
@@ -176,6 +176,7 @@ pub(super) struct Meta {
     tier: Option<String>,
     fingerprint: Option<String>,
     pub(super) usage: Option<Usage>,
+    cost: Option<f64>,
     pub(super) error: Option<crate::call::ProviderError>,
 }
 
@@ -201,6 +202,7 @@ impl Meta {
         llm.service_tier = self.tier;
         llm.system_fingerprint = self.fingerprint;
         llm.usage = self.usage.unwrap_or_default();
+        llm.stated_cost = self.cost;
         llm.error = self.error;
     }
 
@@ -212,6 +214,7 @@ impl Meta {
             body.object("usage").or_else(|| body.object("x_groq").and_then(|groq| groq.object("usage")));
         if let Some(counts) = counts {
             self.usage = Some(usage::read(counts));
+            self.cost = price::stated(counts).or(self.cost);
         }
         // `detail` is an error only where nothing else is an answer.
         if body.contains_key("error") || !body.contains_key("choices") {

@@ -19,7 +19,7 @@ use crate::decode::{
     Answer, Body, Claim, Ending, Event, Faults, Format, Target, append, body, finish, identity, segments,
     tail,
 };
-use crate::limits;
+use crate::{limits, price};
 
 /// The format.
 #[derive(Debug)]
@@ -282,6 +282,7 @@ impl Reply {
         llm.response_model = take_text(&mut response, "model").filter(|model| !model.is_empty());
         llm.service_tier = take_text(&mut response, "service_tier");
         llm.usage = response.object("usage").map(usage::read).unwrap_or_default();
+        llm.stated_cost = response.object("usage").and_then(price::stated);
         if llm.conversation.as_ref().is_none_or(|known| known.source == identity::CACHE_KEY)
             && let Some(id) =
                 response.object("conversation").and_then(|conversation| conversation.filled("id"))
