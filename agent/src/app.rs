@@ -23,7 +23,7 @@ use trackway_core::telemetry::Content;
 use crate::cli::Run;
 use crate::guard::{Guard, News, Survivors, Traces};
 use crate::launch::{self, Plan, signals};
-use crate::say;
+use crate::{prices, say};
 use capture::Capture;
 
 /// Why nothing was run.
@@ -32,6 +32,9 @@ pub enum Error {
     /// The command could not be started.
     #[error(transparent)]
     Launch(#[from] launch::Error),
+    /// The operator's prices cannot be read.
+    #[error(transparent)]
+    Prices(#[from] prices::Error),
     /// Signals could not be taken over.
     #[error("cannot take over signals: {0}")]
     Signals(#[source] io::Error),
@@ -66,6 +69,7 @@ impl Error {
         match self {
             Error::Launch(error) => error.exit_code(),
             Error::Output(error) if error.usage() => 2,
+            Error::Prices(_) => 2,
             _ => 125,
         }
     }
@@ -92,6 +96,7 @@ pub fn run(options: &Run, extra: Extra) -> Result<i32, Error> {
 pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
     // Before the first thread: threads inherit the mask.
     let (original, pending) = signals::take_over().map_err(Error::Signals)?;
+    let prices = prices::book(options.prices.as_deref())?;
     let sinks = outputs::open(options, extra.local)?;
     let mut site = Site::make()?;
     let content = sinks.iter().map(|sink| sink.shows()).max().unwrap_or(Content::None);
@@ -110,7 +115,7 @@ pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
     };
     site.tell(&News::Command(child.pid()));
     let mut notes: Vec<String> = capture.notes().iter().cloned().chain(stage_notes).collect();
-    let recorder = record::Recorder::start(identity, child.pid(), capture.source(), sinks);
+    let recorder = record::Recorder::start(identity, child.pid(), capture.source(), sinks, prices);
 
     let status = child.supervise(&pending);
 

@@ -92,6 +92,9 @@ pub struct Run {
     /// How much of messages, arguments and results is shown [default: full here, metadata for a collector]
     #[arg(long, value_name = "HOW MUCH")]
     pub content: Option<Show>,
+    /// Prices that come before the built-in ones: a JSON file, see the README
+    #[arg(long, value_name = "FILE", env = crate::settings::PRICES)]
+    pub prices: Option<PathBuf>,
     /// The agent's name in the trace [default: the command's own]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -133,6 +136,9 @@ pub struct Decode {
     /// One JSON object per exchange
     #[arg(long)]
     pub json: bool,
+    /// Prices that come before the built-in ones: a JSON file, see the README
+    #[arg(long, value_name = "FILE", env = crate::settings::PRICES)]
+    pub prices: Option<PathBuf>,
     /// Also a line for each exchange that is no AI call
     #[arg(long, conflicts_with = "json")]
     pub all: bool,

@@ -9,10 +9,12 @@ use std::path::Path;
 
 use trackway_core::call::Call;
 use trackway_core::capture::{Broken, Exchange};
+use trackway_core::flow::Time;
+use trackway_core::price::Book;
 
 use crate::cli::Decode;
 use crate::sink::console::Look;
-use crate::{limits, say, settings};
+use crate::{limits, prices, say, settings};
 use answer::Answer;
 use table::Table;
 
@@ -20,9 +22,16 @@ use table::Table;
 pub fn run(options: &Decode) -> i32 {
     let mut look = Look::stdout(settings::get);
     look.color &= !options.no_color;
+    let prices = match prices::book(options.prices.as_deref()) {
+        Ok(prices) => prices,
+        Err(error) => {
+            say(&error.to_string());
+            return 2;
+        }
+    };
     let out = BufWriter::new(io::stdout().lock());
-    let mut page =
-        Page { out, table: (!options.json).then(|| Table::new(look, options.all)), printing: Ok(()) };
+    let table = (!options.json).then(|| Table::new(look, options.all));
+    let mut page = Page { out, table, prices, printing: Ok(()) };
     let mut whole = true;
     for file in &options.files {
         whole &= read(file, &mut page);
@@ -71,13 +80,21 @@ struct Page<W> {
     out: W,
     /// `None` for JSON.
     table: Option<Table>,
+    prices: Book,
     printing: io::Result<()>,
 }
 
 impl<W: Write> Page<W> {
     fn exchange(&mut self, file: &str, number: source::Number, exchange: Exchange) {
         let id = exchange.id.clone().unwrap_or_else(|| format!("{file}#{}", number.0));
-        let calls: Vec<Call> = exchange.replay();
+        let dated = exchange.times.is_some();
+        let mut calls: Vec<Call> = exchange.replay();
+        for call in &mut calls {
+            let (start, priced) = (call.start, if dated { call.start } else { now() });
+            call.start = priced;
+            self.prices.apply(call);
+            call.start = start;
+        }
         let several = calls.len() > 1;
         for (index, call) in calls.iter().enumerate() {
             // A WebSocket carries many calls.
@@ -99,6 +116,12 @@ impl<W: Write> Page<W> {
         }
         self.out.flush()
     }
+}
+
+/// What a file does not date is priced as of today.
+fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn json(answer: &Answer<'_>, out: &mut impl Write) -> io::Result<()> {

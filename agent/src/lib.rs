@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod launch;
 pub mod limits;
 pub mod path;
+pub mod prices;
 pub mod settings;
 pub mod sink;
 pub mod trust;

@@ -45,3 +45,6 @@ pub const BROKEN_NAMED: u64 = 10;
 pub const COUNTED_IDS: usize = 65_536;
 /// Hosts of plain calls that `decode` counts apart.
 pub const PLAIN_HOSTS: usize = 1024;
+
+/// Longest file of prices.
+pub const PRICES_BYTES: u64 = 4 * 1024 * 1024;

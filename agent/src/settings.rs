@@ -2,6 +2,8 @@
 
 /// Filter of our own diagnostics, in the words of `tracing-subscriber`.
 pub const LOG: &str = "TRACKWAY_LOG";
+/// A file with the operator's prices.
+pub const PRICES: &str = "TRACKWAY_PRICES";
 /// What is done with the bytes that pass, for measuring: see [`Capture`].
 pub const CAPTURE: &str = "TRACKWAY_CAPTURE";
 /// OpenTelemetry's variable for the content of messages.

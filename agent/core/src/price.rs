@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub use table::Broken;
 
-use crate::call::{Llm, Usage};
+use crate::call::{Call, Kind, Llm, Usage};
 use crate::decode::json::{Get, Object};
 use crate::flow::Time;
 use table::Table;
@@ -87,6 +87,39 @@ impl Book {
     /// tokens. `match` is a name, or one of `equals`, `starts_with`, `ends_with`, `contains`, `regex`.
     pub fn with(operator: &Value) -> Result<Self, Broken> {
         Ok(Self { operator: Some(Table::of_operator(operator)?) })
+    }
+
+    /// Writes what a call cost into it. A call that only asks again for an answer, or warms a cache, has none.
+    pub fn apply(&self, call: &mut Call) {
+        let at = call.start;
+        if let Kind::Llm(llm) = &mut call.kind
+            && !llm.auxiliary
+        {
+            llm.cost = Some(self.whole(llm, at));
+        }
+    }
+
+    /// What a call cost, with what was billed beside it.
+    fn whole(&self, llm: &Llm, at: Time) -> Result<Cost, Unpriced> {
+        let mut cost = self.cost(llm, at)?;
+        if cost.source == Source::Stated {
+            return Ok(cost);
+        }
+        for outside in &llm.outside {
+            let model = outside.model.clone().or_else(|| llm.response_model.clone());
+            let beside = Llm {
+                operation: llm.operation,
+                provider: llm.provider.clone(),
+                provider_said: llm.provider_said,
+                response_model: model,
+                request_model: llm.request_model.clone().filter(|_| outside.model.is_none()),
+                service_tier: llm.service_tier.clone(),
+                usage: outside.usage,
+                ..Llm::default()
+            };
+            cost.usd += self.cost(&beside, at)?.usd;
+        }
+        Ok(cost)
     }
 
     /// What a call cost that began at `at`.

@@ -81,6 +81,10 @@ pub struct Totals {
     pub cache_read_tokens: u64,
     /// Sum of the known reasoning tokens.
     pub reasoning_tokens: u64,
+    /// Sum of the known costs, in 10^-12 US dollars.
+    pub cost_pico_usd: u64,
+    /// Inference calls whose cost is unknown.
+    pub calls_without_cost: u64,
     /// Inference calls whose usage is unknown.
     pub calls_without_usage: u64,
     /// Process facts that the kernel's buffer lost.

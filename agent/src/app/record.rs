@@ -13,6 +13,7 @@ use std::time::Instant;
 use trackway_core::call::Call;
 use trackway_core::flow::{Close, FlowId, Time};
 use trackway_core::observe::Observer;
+use trackway_core::price::Book;
 use trackway_core::process::{ProcessFact, ProcessKey};
 use trackway_core::run::{Identity, Run, Totals};
 use trackway_core::telemetry::Span;
@@ -48,9 +49,10 @@ impl Recorder {
         pid: u32,
         source: Source,
         sinks: Vec<Box<dyn Sink>>,
+        prices: Book,
     ) -> io::Result<Self> {
         let (ended, end) = mpsc::channel();
-        let state = State::new(identity, pid, source, sinks);
+        let state = State::new(identity, pid, source, sinks, prices);
         let thread = Builder::new().name("record".to_owned()).spawn(move || state.record(&end))?;
         Ok(Self { ended, thread })
     }
@@ -69,6 +71,7 @@ struct State {
     source: Source,
     sinks: Vec<Box<dyn Sink>>,
     identity: Identity,
+    prices: Book,
     observers: HashMap<FlowId, Observer>,
     /// Whether the kernel has told of the end of the command's process.
     ended: bool,
@@ -80,12 +83,13 @@ struct State {
 }
 
 impl State {
-    fn new(identity: Identity, pid: u32, source: Source, sinks: Vec<Box<dyn Sink>>) -> Self {
+    fn new(identity: Identity, pid: u32, source: Source, sinks: Vec<Box<dyn Sink>>, prices: Book) -> Self {
         Self {
             pid,
             source,
             sinks,
             identity,
+            prices,
             observers: HashMap::new(),
             ended: false,
             facts: Vec::new(),
@@ -146,7 +150,8 @@ impl State {
                 Event::Unread(unread) => run.unread(*unread),
             }
         }
-        for call in self.calls.drain(..) {
+        for mut call in self.calls.drain(..) {
+            self.prices.apply(&mut call);
             run.call(call);
         }
         run.drain(now(), &mut self.spans);
@@ -180,7 +185,8 @@ impl State {
         for (_, mut observer) in open {
             observer.close(Close::Proxy, now(), &mut self.calls);
         }
-        for call in self.calls.drain(..) {
+        for mut call in self.calls.drain(..) {
+            self.prices.apply(&mut call);
             run.call(call);
         }
         let totals = run.finish(status, time, &mut self.spans);

@@ -220,8 +220,8 @@ pub(super) fn names(llm: &Llm) -> (&str, &str) {
 }
 
 /// What the call cost in US dollars, where that is known.
-pub(super) fn cost(_llm: &Llm) -> Option<f64> {
-    None
+pub(super) fn cost(llm: &Llm) -> Option<f64> {
+    llm.cost.as_ref().and_then(|cost| cost.as_ref().ok()).map(|cost| cost.usd)
 }
 
 /// Whether the whole answer was there. One that is still being made in the background is not.

@@ -128,7 +128,7 @@ fn model(id: &str, call: &Call, llm: &Llm) -> Row {
         number(llm.usage.cache_read),
         number(llm.usage.output),
         number(llm.usage.reasoning),
-        answer::cost(llm).map(sum::dollars).unwrap_or_default(),
+        answer::cost(llm).map(text::dollars).unwrap_or_default(),
         llm.finish_reasons.join(","),
         tools.join(","),
         notes.join("; "),

@@ -63,6 +63,12 @@ pub(super) fn doubtful(want: &Value) -> bool {
         || want["notes"].as_array().is_some_and(|notes| notes.iter().any(ambiguous))
 }
 
+/// Whether a call compacts a conversation: a model runs and is billed for it, as the answer's `usage` says, but
+/// the expected answers file these under what they did not look at.
+pub(super) fn compaction(want: &Value, got: &Value) -> bool {
+    want["api_format"] == "other" && got["api_format"] == "openai.responses_compact"
+}
+
 /// Every field that is compared, with both sides in the same words.
 pub(super) fn fields(want: &Value, got: &Value) -> BTreeMap<String, (Value, Value)> {
     let mut out = BTreeMap::new();
@@ -73,7 +79,12 @@ pub(super) fn fields(want: &Value, got: &Value) -> BTreeMap<String, (Value, Valu
         return out;
     }
     for field in PLAIN {
-        out.insert(field.to_owned(), (plain(&want[field]), plain(&got[field])));
+        let mut wanted = &want[field];
+        // Where nobody worked out a total (watsonx), the provider's own count is what there is to compare.
+        if let Some(own) = field.strip_suffix("_total").filter(|_| wanted.is_null()) {
+            wanted = &want[own];
+        }
+        out.insert(field.to_owned(), (plain(wanted), plain(&got[field])));
     }
     let mut both = |field: &str, read: fn(&Value) -> Value| {
         out.insert(field.to_owned(), (read(&want[field]), read(&got[field])));
@@ -127,7 +138,9 @@ fn error(want: &Value, got: &Value) -> (Value, Value) {
         return (wanted, found);
     }
     if let Some(message) = want["message"].as_str() {
-        wanted["message"] = message.into();
+        // An error that is quoted as the text of its JSON is known by its message.
+        let quoted: Value = serde_json::from_str(message).unwrap_or_default();
+        wanted["message"] = quoted["error"].get("message").cloned().unwrap_or_else(|| message.into());
         found["message"] = got["message"].clone();
     }
     let kinds: Vec<Value> = ["type", "code", "status", "error_type"]

@@ -62,7 +62,7 @@ impl Score {
             api_name.push_str(" (local)");
         }
         let provider = text("provider");
-        if compare::doubtful(want) {
+        if compare::doubtful(want) || got.is_some_and(|got| compare::compaction(want, got)) {
             self.all.doubtful += 1;
             self.providers.entry(provider).or_default().doubtful += 1;
             self.apis.entry(api_name).or_default().doubtful += 1;

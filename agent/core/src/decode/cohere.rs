@@ -26,8 +26,9 @@ fn usage(object: &Object) -> Usage {
     }
 }
 
-/// An error has a message and no name. Asked only where the status says that it is one.
+/// An error has a message, and seldom a name. Asked only where the status says that it is one.
 pub(super) fn error(object: &Object) -> Option<ProviderError> {
     let message = object.text("message")?;
-    Some(ProviderError { kind: "_OTHER".to_owned(), message: redact::text(message).into_owned() })
+    let kind = object.filled("error_type").unwrap_or("_OTHER").to_owned();
+    Some(ProviderError { kind, message: redact::text(message).into_owned() })
 }

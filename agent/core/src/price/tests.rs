@@ -82,6 +82,17 @@ fn what_is_not_known_has_no_cost_and_a_reason() {
 }
 
 #[test]
+fn what_was_billed_beside_is_part_of_the_whole() {
+    let beside = crate::call::Outside { kind: "compaction".into(), model: None, usage: tokens(1000, 0) };
+    let other = crate::call::Outside { model: Some("claude-3-haiku-20240307".into()), ..beside.clone() };
+    let llm = Llm { outside: vec![beside, other], ..call("anthropic", "claude-sonnet-4-5", tokens(1000, 0)) };
+    close(Book::new().whole(&llm, at(NOV_2026)).unwrap().usd, (1000.0 * 3.0 * 2.0 + 1000.0 * 0.25) / 1e6);
+    let unknown = crate::call::Outside { model: Some("nobody's".into()), ..llm.outside[0].clone() };
+    let llm = Llm { outside: vec![unknown], ..llm };
+    assert_eq!(Book::new().whole(&llm, at(NOV_2026)), Err(Unpriced::Model));
+}
+
+#[test]
 fn a_stated_cost_wins() {
     let llm = Llm { stated_cost: Some(0.25), ..call("openai", "gpt-4o", tokens(1, 1)) };
     assert_eq!(Book::new().cost(&llm, at(0)), Ok(Cost { usd: 0.25, source: Source::Stated }));

@@ -102,7 +102,7 @@ fn answer(call: &Call, llm: &Llm, set: &mut Attributes) {
 fn provider(llm: &Llm, set: &mut Attributes) {
     match llm.api {
         "openai.chat" => set.plain(names::OPENAI_API_TYPE, "chat_completions"),
-        "openai.responses" => set.plain(names::OPENAI_API_TYPE, "responses"),
+        "openai.responses" | "openai.responses_compact" => set.plain(names::OPENAI_API_TYPE, "responses"),
         _ => return,
     }
     let asked = llm.params.service_tier.as_deref().filter(|tier| *tier != "auto");

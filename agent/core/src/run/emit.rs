@@ -283,6 +283,12 @@ fn totals(totals: &Totals, set: &mut Attributes) {
     set.int(names::RUN_OUTPUT_TOKENS, totals.output_tokens);
     set.int(names::RUN_CACHE_READ_TOKENS, totals.cache_read_tokens);
     set.int(names::RUN_REASONING_TOKENS, totals.reasoning_tokens);
+    if totals.cost_pico_usd > 0 {
+        #[expect(clippy::cast_precision_loss, reason = "dollars to twelve places")]
+        let usd = totals.cost_pico_usd as f64 / 1e12;
+        set.double(names::RUN_COST, Some(usd));
+    }
+    set.count(names::RUN_UNPRICED, totals.calls_without_cost);
     set.count(names::RUN_UNKNOWN_USAGE, totals.calls_without_usage);
     set.count(names::RUN_HTTP_CALLS, totals.http_calls);
     set.count(names::RUN_PROCESSES, totals.processes);

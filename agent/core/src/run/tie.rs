@@ -186,6 +186,19 @@ impl Run {
         // A call that the provider refused used nothing.
         let refused = failed && llm.output.is_empty();
         totals.calls_without_usage += u64::from(usage.input.is_none() && usage.output.is_none() && !refused);
+        match &llm.cost {
+            Some(Ok(cost)) => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "saturates; never negative"
+                )]
+                let pico = (cost.usd * 1e12).round() as u64;
+                totals.cost_pico_usd = totals.cost_pico_usd.saturating_add(pico);
+            }
+            Some(Err(_)) => totals.calls_without_cost += u64::from(!refused),
+            None => {}
+        }
         if let Some(name) = &llm.agent {
             self.spoken = match std::mem::take(&mut self.spoken) {
                 Spoken::Nothing => Spoken::Name(name.clone()),

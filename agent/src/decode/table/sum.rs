@@ -138,7 +138,7 @@ impl Sum {
                 0 => String::new(),
                 some => format!(" (without {})", text::plural(some, "call", "calls")),
             };
-            parts.push(dollars(self.cost) + &rest);
+            parts.push(text::dollars(self.cost) + &rest);
         }
         if self.tools > 0 {
             parts.push(text::plural(self.tools, "tool call", "tool calls"));
@@ -163,9 +163,4 @@ impl Sum {
         let more = if hosts.len() > NAMED { ", …" } else { "" };
         format!("{} no AI calls (--all lists them): {}{more}", text::count(self.plain), named.join(", "))
     }
-}
-
-/// `$0.0123`: four digits, more for what is smaller.
-pub(super) fn dollars(amount: f64) -> String {
-    if amount > 0.0 && amount < 0.001 { format!("${amount:.6}") } else { format!("${amount:.4}") }
 }

@@ -102,6 +102,9 @@ impl View<'_> {
         let model = self.text(names::RESPONSE_MODEL).or_else(|| self.text(names::REQUEST_MODEL));
         let model = model.unwrap_or_else(|| "unknown model".to_owned());
         let mut tail = vec![self.tokens()];
+        if let Some(AttributeValue::Double(usd)) = self.value(names::COST) {
+            tail.push(text::dollars(*usd));
+        }
         if let Some(AttributeValue::Double(seconds)) = self.value(names::TIME_TO_FIRST_CHUNK) {
             #[expect(
                 clippy::cast_possible_truncation,

@@ -103,3 +103,8 @@ pub(crate) fn bytes(bytes: u64) -> String {
         _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
     }
 }
+
+/// An amount of US dollars: to a hundredth of a cent, small ones further.
+pub(crate) fn dollars(amount: f64) -> String {
+    if amount > 0.0 && amount < 0.001 { format!("${amount:.6}") } else { format!("${amount:.4}") }
+}

@@ -209,6 +209,15 @@ pub fn total(totals: &Totals, length: u64, look: Look) -> String {
             detail("reasoning", totals.reasoning_tokens)
         ));
     }
+    if totals.cost_pico_usd > 0 {
+        #[expect(clippy::cast_precision_loss, reason = "dollars to twelve places")]
+        let cost = text::dollars(totals.cost_pico_usd as f64 / 1e12);
+        let unknown = match totals.calls_without_cost {
+            0 => String::new(),
+            calls => format!(" and {} of unknown cost", text::plural(calls, "call", "calls")),
+        };
+        parts.push(format!("{cost}{unknown}"));
+    }
     if totals.calls_without_usage > 0 {
         let calls = text::plural(totals.calls_without_usage, "call", "calls");
         parts.push(format!("tokens of {calls} unknown"));

@@ -65,3 +65,21 @@ fn what_proves_nothing_is_set_aside() {
     assert!(doubtful(&json!({"notes": ["a", "AMBIGUOUS: b"]})));
     assert!(!doubtful(&expected()));
 }
+
+#[test]
+fn a_compaction_is_set_aside_and_nothing_else_of_that_kind() {
+    let want = json!({"api_format": "other"});
+    assert!(compaction(&want, &json!({"api_format": "openai.responses_compact"})));
+    assert!(!compaction(&want, &json!({"api_format": "openai.responses"})));
+    assert!(!compaction(
+        &json!({"api_format": "openai.chat"}),
+        &json!({"api_format": "openai.responses_compact"})
+    ));
+}
+
+#[test]
+fn a_count_stands_for_a_total_that_nobody_worked_out() {
+    let want = json!({"api_format": "watsonx.generate", "input_tokens": 7, "input_tokens_total": null});
+    let fields = fields(&want, &json!({"kind": "llm", "input_tokens_total": 7}));
+    assert_eq!(fields["input_tokens_total"].0, fields["input_tokens_total"].1);
+}

@@ -7,11 +7,12 @@ use memchr::memmem;
 use serde_json::Value;
 
 use super::{blocks, stream::Blocks};
-use crate::call::{Lazy, Llm, Message, Params, Part, ProviderError, ToolDefinition, Usage};
+use crate::call::{Lazy, Llm, Message, Outside, Params, Part, ProviderError, ToolDefinition, Usage};
 use crate::decode::json::{Get, Object, take_object, take_text};
 use crate::decode::{
     Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, finish, identity, openai, tail,
 };
+use crate::limits;
 
 /// The format.
 #[derive(Debug)]
@@ -145,26 +146,45 @@ impl Meta {
         self.usage.extend(usage.into_iter().flatten().filter(|(_, value)| !value.is_null()));
     }
 
+    /// Runs that are billed and are not in the counts above them: all iterations but the message's own.
+    fn outside(&self) -> Vec<Outside> {
+        let own = |kind: &str| kind.is_empty() || kind == "message";
+        let one = |run: &Value| {
+            let kind = run.text("type").unwrap_or_default();
+            let usage = run.as_object().filter(|_| !own(kind))?;
+            let model = run.filled("model").map(str::to_owned);
+            Some(Outside { kind: kind.to_owned(), model, usage: counts(usage) })
+        };
+        self.usage.items("iterations").iter().take(limits::PARTS).filter_map(one).collect()
+    }
+
     fn usage(&self) -> Usage {
-        let usage = &self.usage;
-        let cache_read = usage.count("cache_read_input_tokens");
-        let cache_write = usage.count("cache_creation_input_tokens");
-        // The provider counts cached tokens beside its input; the conventions count them inside.
-        let cached = cache_read.unwrap_or(0).saturating_add(cache_write.unwrap_or(0));
+        let usage = counts(&self.usage);
+        // A stream begins with a placeholder.
         Usage {
-            input: usage.count("input_tokens").map(|count| count.saturating_add(cached)),
-            output: usage.count("output_tokens").filter(|_| self.counted),
-            cache_read,
-            cache_write,
-            reasoning: usage
-                .object("output_tokens_details")
-                .and_then(|details| details.count("thinking_tokens"))
-                .filter(|_| self.counted),
-            cache_write_1h: usage
-                .object("cache_creation")
-                .and_then(|written| written.count("ephemeral_1h_input_tokens")),
-            ..Usage::default()
+            output: usage.output.filter(|_| self.counted),
+            reasoning: usage.reasoning.filter(|_| self.counted),
+            ..usage
         }
+    }
+}
+
+/// Counts of one run of a model.
+fn counts(usage: &Object) -> Usage {
+    let cache_read = usage.count("cache_read_input_tokens");
+    let cache_write = usage.count("cache_creation_input_tokens");
+    // The provider counts cached tokens beside its input; the conventions count them inside.
+    let cached = cache_read.unwrap_or(0).saturating_add(cache_write.unwrap_or(0));
+    Usage {
+        input: usage.count("input_tokens").map(|count| count.saturating_add(cached)),
+        output: usage.count("output_tokens"),
+        cache_read,
+        cache_write,
+        reasoning: usage.object("output_tokens_details").and_then(|details| details.count("thinking_tokens")),
+        cache_write_1h: usage
+            .object("cache_creation")
+            .and_then(|written| written.count("ephemeral_1h_input_tokens")),
+        ..Usage::default()
     }
 }
 
@@ -197,6 +217,7 @@ impl Answer for Reply {
         let Reply { meta, blocks, parts, read } = *self;
         let ending = if read { Ending::Open } else { blocks.ending() };
         llm.usage = meta.usage();
+        llm.outside = meta.outside();
         llm.service_tier = meta.usage.filled("service_tier").map(str::to_owned);
         let parts = if read { parts } else { blocks.finish() };
         if meta.id.is_some() || !parts.is_empty() {

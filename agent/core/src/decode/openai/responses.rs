@@ -60,7 +60,10 @@ impl Format for Responses {
                 && ["previous_response_id", "conversation", "instructions"].iter().any(|key| body.has(key))
     }
 
-    fn request(&self, _target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
+    fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
+        if tail(target.path, &["compact"]) {
+            llm.api = "openai.responses_compact";
+        }
         request(body, llm, faults);
     }
 
