@@ -10,6 +10,8 @@ use crate::{recordings, setup, test};
 
 /// Checks `deny.toml`.
 const DENY: &str = "0.20.2";
+/// Drives the fuzz targets.
+const FUZZ: &str = "0.13.2";
 /// The LLVM that the linker of the kernel programs is built against.
 const LLVM: (&str, &str, &str) = ("llvm-22", "LLVM_PREFIX", "/usr/lib/llvm-22");
 
@@ -34,7 +36,41 @@ pub(crate) fn run_all() -> Result<()> {
     run(cargo().args(["clippy", "--workspace", "--locked", "--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args(["doc", "--workspace", "--locked", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     kernel_programs()?;
+    fuzz()?;
     licences()
+}
+
+/// Runs each fuzz target for some seconds on its seeds, as [`FUZZ`] says. Long runs are made by hand.
+fn fuzz() -> Result<()> {
+    let tools = target().join("tools");
+    let fuzzer = tools.join("bin/cargo-fuzz");
+    if !works(&fuzzer.to_string_lossy(), &["--version"]) {
+        let mut install = cargo();
+        install.args(["install", "--locked", "cargo-fuzz", "--version", FUZZ, "--root"]).arg(&tools);
+        run(install.args(["--config", "profile.release.opt-level=0"]))?;
+    }
+    let folder = root().join("tests/fuzz");
+    let mut targets = Vec::new();
+    for entry in std::fs::read_dir(folder.join("targets"))? {
+        let name = entry?.path().file_stem().map(|name| name.to_string_lossy().into_owned());
+        // What the targets share is no target.
+        targets.extend(name.filter(|name| name != "exchange"));
+    }
+    targets.sort();
+    for name in targets {
+        // New inputs go to a folder that is not kept; the seeds are only read.
+        let found = tools.join("fuzz").join(&name);
+        let seeds = folder.join("seeds").join(&name);
+        std::fs::create_dir_all(&found)?;
+        let mut command = Command::new(&fuzzer);
+        command.current_dir(&folder).env("RUSTC_BOOTSTRAP", "1");
+        command.args(["fuzz", "run", "--fuzz-dir", ".", "--sanitizer", "none", &name]).arg(&found);
+        if seeds.exists() {
+            command.arg(&seeds);
+        }
+        run(command.args(["--", "-max_total_time=5", "-rss_limit_mb=2048", "-timeout=10"]))?;
+    }
+    Ok(())
 }
 
 /// Cuts every body of the recordings in twenty ways; optimised, because it is hundreds of megabytes each time.

@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod ebpf;
+mod prices;
 mod recordings;
 mod setup;
 mod shell;
@@ -26,6 +27,8 @@ enum Verb {
     Test(test::Options),
     /// Everything that must hold before a change is merged
     Ci,
+    /// Make the price table again from the newest genai-prices on PyPI
+    Prices(prices::Options),
     /// Compare what `trackway decode` says of recorded traffic with the expected answers
     Recordings(recordings::Options),
     /// Build the kernel programs into ebpf/prebuilt
@@ -40,6 +43,7 @@ fn main() -> Result<()> {
         Verb::Test(options) => test::run_all(&options),
         Verb::Ci => ci::run_all(),
         Verb::Recordings(options) => recordings::run_all(&options),
+        Verb::Prices(options) => prices::refresh(&options),
         Verb::Ebpf(options) => ebpf::run(&options),
         Verb::Bench(options) => bench::run_all(&options),
     }
