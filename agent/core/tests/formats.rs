@@ -425,6 +425,17 @@ fn mcp_and_a2a_are_told_by_what_is_said() {
 }
 
 #[test]
+fn what_stands_behind_an_answer_is_not_read_wherever_it_is_cut() {
+    let request = json!({"model": "m", "messages": []});
+    let answer = r#"{"id":"c","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}} x {"id":"d"} y {"id":"e"}"#;
+    for seed in 0..200 {
+        let calls = exchange("/v1/chat/completions", &request, answer).run(seed);
+        let llm = llm(&calls[0]);
+        assert_eq!((llm.response_id.as_deref(), llm.stream), (Some("c"), false), "{seed}");
+    }
+}
+
+#[test]
 fn whose_format_it_is_is_not_whose_host_it_is() {
     let request = json!({"model": "m", "messages": []});
     let answer = r#"{"id":"c","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"cost":0.5}}"#;

@@ -63,6 +63,8 @@ enum Form {
     Unknown(Vec<u8>),
     /// One document, or the first of several.
     Json(Box<Sieve>, Option<Box<Sieve>>),
+    /// One document, and behind it something that is none, which nobody reads.
+    Sealed(Box<Sieve>),
     /// Documents one after another.
     Lines(Box<Sieve>),
     /// A list whose elements came one after another.
@@ -117,9 +119,13 @@ impl Intake {
         let mut news = false;
         match &mut self.body {
             Form::Unknown(_) | Form::Skipped => {}
-            Form::Json(..) => {
-                if let Form::Json(open, whole) = std::mem::replace(&mut self.body, Form::Skipped) {
-                    let sieve = whole.unwrap_or(open);
+            Form::Json(..) | Form::Sealed(_) => {
+                let sieve = match std::mem::replace(&mut self.body, Form::Skipped) {
+                    Form::Json(open, whole) => Some(whole.unwrap_or(open)),
+                    Form::Sealed(whole) => Some(whole),
+                    _ => None,
+                };
+                if let Some(sieve) = sieve {
                     if sieve.is_over() {
                         let most = limits::RESPONSE_BODY_BYTES;
                         faults.add("limit.response_body", format!("longer than {most} bytes"));
@@ -202,6 +208,8 @@ impl Intake {
                     bytes = &bytes[at..];
                     if bytes.first() != Some(&b'{') {
                         faults.add("json", "something stands behind the answer");
+                        let first = std::mem::replace(first, Box::new(Sieve::new(0)));
+                        self.body = Form::Sealed(first);
                         break;
                     }
                     let first = std::mem::replace(first, Box::new(Sieve::new(0)));
@@ -242,7 +250,9 @@ impl Intake {
                     news |= self.list(answer, faults);
                     break;
                 }
-                Form::Unknown(_) | Form::Events(_) | Form::Frames(_) | Form::Skipped => break,
+                Form::Unknown(_) | Form::Sealed(_) | Form::Events(_) | Form::Frames(_) | Form::Skipped => {
+                    break;
+                }
             }
         }
         news
