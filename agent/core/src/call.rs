@@ -157,6 +157,8 @@ pub struct Llm {
     /// What was billed beside `usage` and is not inside it: runs of other models that the provider made on the
     /// way (Anthropic `usage.iterations`).
     pub outside: Vec<Outside>,
+    /// How often the provider ran tools that it bills by use, by their names (Anthropic `usage.server_tool_use`).
+    pub tool_uses: Vec<(String, u64)>,
     /// Vectors asked for have this many dimensions.
     pub dimensions: Option<u64>,
     /// Reasons as the provider gave them, one per choice.
@@ -257,7 +259,7 @@ pub struct Params {
     pub choices: Option<u64>,
     /// `reasoning.effort`, `reasoning_effort`, `output_config.effort`
     pub reasoning_level: Option<String>,
-    /// `json` where a JSON answer was asked for, `text` where plain text was.
+    /// `json` where a JSON answer was asked for, `text` where plain text was, else `image` or `speech`.
     pub output_type: Option<&'static str>,
     /// `service_tier`
     pub service_tier: Option<String>,

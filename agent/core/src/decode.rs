@@ -18,6 +18,7 @@ mod media;
 mod ollama;
 mod openai;
 mod rerank;
+mod resource;
 pub(crate) mod rpc;
 mod sieve;
 mod watsonx;
@@ -60,6 +61,7 @@ static FORMATS: &[&dyn Format] = &[
     &gemini::Generate { stream: true },
     &gemini::Embed,
     &gemini::Predict,
+    &gemini::Interactions,
 ];
 
 /// One wire format.

@@ -32,7 +32,7 @@ fn model(target: &Target<'_>, verb: &str) -> Option<String> {
 }
 
 /// Percent-decoding (RFC 3986 section 2.1).
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [byte, after @ ..] = rest {

@@ -30,6 +30,7 @@ const BULKY: &[&str] = &[
     "texts",
     "images",
     "context",
+    "request",
     "requests",
     "instances",
     "inputText",

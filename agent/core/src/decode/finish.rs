@@ -19,7 +19,11 @@ pub(crate) fn word(raw: &str) -> &str {
         | "BLOCKLIST"
         | "PROHIBITED_CONTENT"
         | "SPII"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
         | "MODEL_ARMOR" => "content_filter",
+        "MALFORMED_FUNCTION_CALL" | "MALFORMED_RESPONSE" | "UNEXPECTED_TOOL_CALL" => "error",
         "ERROR" | "failed" | "cancelled" => "error",
         other => other,
     }

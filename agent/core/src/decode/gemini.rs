@@ -3,6 +3,8 @@
 //! and `aiplatform` v1.
 
 mod embed;
+mod interactions;
+mod partial;
 mod parts;
 mod reply;
 mod wrapped;
@@ -11,11 +13,12 @@ use bytes::Bytes;
 use serde_json::Value;
 
 pub(crate) use embed::{Embed, Predict};
+pub(crate) use interactions::Interactions;
 pub(crate) use wrapped::Wrapped;
 
 use super::json::{self, Get, Object, take_items, take_text};
-use super::{Answer, Body, Claim, Faults, Format, Target, body, identity, openai, segments};
-use crate::call::{Lazy, Llm, Message, Params, Part, ToolDefinition};
+use super::{Answer, Body, Claim, Faults, Format, Target, body, identity, openai, resource};
+use crate::call::{Lazy, Llm, Message, Params, Part, ProviderError, ToolDefinition};
 use crate::limits;
 
 /// Both formats: whole answers, and streams.
@@ -39,7 +42,8 @@ impl Format for Generate {
 
     fn claim(&self, target: &Target<'_>) -> Claim {
         let verb = if self.stream { "streamGenerateContent" } else { "generateContent" };
-        if target.method == "POST" && model(target.path, verb).is_some() { Claim::Yes } else { Claim::No }
+        let known = target.method == "POST" && resource::verb(target.path) == Some(verb);
+        if known { Claim::Yes } else { Claim::No }
     }
 
     fn fits(&self, body: &Body) -> bool {
@@ -47,34 +51,13 @@ impl Format for Generate {
     }
 
     fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
-        let verb = if self.stream { "streamGenerateContent" } else { "generateContent" };
-        path(target, verb, llm);
+        resource::place(target.path, llm);
+        llm.request_model = resource::model(target.path);
         request(body, llm, faults);
     }
 
     fn answer(&self) -> Box<dyn Answer> {
         Box::new(reply::Reply::new(self.stream))
-    }
-}
-
-/// The resource before `:verb` in the last segment of the path.
-fn model<'a>(path: &'a str, verb: &str) -> Option<&'a str> {
-    let (model, found) = segments(path).next()?.rsplit_once(':')?;
-    (found == verb && !model.is_empty()).then_some(model)
-}
-
-/// Model and project, which stand in the path.
-fn path(target: &Target<'_>, verb: &str, llm: &mut Llm) {
-    llm.request_model = model(target.path, verb).map(str::to_owned);
-    let mut later = None;
-    for segment in segments(target.path) {
-        if segment == "projects" && llm.project.is_none() {
-            llm.project = later.map(str::to_owned);
-        }
-        later = Some(segment);
-    }
-    if !llm.provider_said && segments(target.path).any(|segment| segment == "publishers") {
-        "gcp.vertex_ai".clone_into(&mut llm.provider);
     }
 }
 
@@ -86,6 +69,8 @@ fn request(body: &Body, llm: &mut Llm, faults: &mut Faults) {
     if let Some(config) = config.and_then(Value::as_object) {
         llm.params = params(config);
     }
+    llm.params.service_tier =
+        either(small, "serviceTier", "service_tier").and_then(Value::as_str).map(str::to_owned);
     for key in ["systemInstruction", "system_instruction"] {
         let mut system = Vec::new();
         match body.value(key, faults) {
@@ -154,13 +139,40 @@ fn params(config: &Object) -> Params {
                 thinking.filled("thinkingLevel").or_else(|| thinking.filled("thinking_level"))
             })
             .map(str::to_owned),
-        output_type: match mime {
-            Some("application/json") => Some("json"),
-            Some("text/plain") => Some("text"),
-            _ => None,
-        },
+        output_type: output_type(
+            mime,
+            ["responseSchema", "response_schema", "responseJsonSchema", "response_json_schema"]
+                .iter()
+                .any(|key| config.member(key).is_some()),
+            get("responseModalities", "response_modalities"),
+        ),
         service_tier: None,
     }
+}
+
+/// What kind of answer is asked for: JSON by its media type or a schema, else the one modality that is named.
+fn output_type(mime: Option<&str>, schema: bool, modalities: Option<&Value>) -> Option<&'static str> {
+    let only = match modalities.and_then(Value::as_array).map(Vec::as_slice) {
+        Some([one]) => one.as_str().map(str::to_ascii_lowercase),
+        _ => None,
+    };
+    match (mime, only.as_deref()) {
+        (Some("application/json"), _) => Some("json"),
+        _ if schema => Some("json"),
+        (_, Some("image")) => Some("image"),
+        (_, Some("audio")) => Some("speech"),
+        (Some("text/plain"), _) | (_, Some("text")) => Some("text"),
+        _ => None,
+    }
+}
+
+/// Google's errors have a word in `status`; their `code` repeats the status of HTTP.
+fn error(body: &Object) -> Option<ProviderError> {
+    let mut error = openai::error(body)?;
+    if let Some(status) = body.object("error").and_then(|inner| inner.filled("status")) {
+        status.clone_into(&mut error.kind);
+    }
+    Some(error)
 }
 
 /// Functions of the client under their names, tools of the provider under their own.

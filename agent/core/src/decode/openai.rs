@@ -116,7 +116,7 @@ pub(super) fn error(body: &Object) -> Option<ProviderError> {
     }
 }
 
-fn described(error: &Object) -> ProviderError {
+pub(super) fn described(error: &Object) -> ProviderError {
     let message = error.text("message").or_else(|| error.text("detail")).unwrap_or_default();
     ProviderError {
         kind: named(error).unwrap_or_else(|| "_OTHER".to_owned()),

@@ -10,7 +10,8 @@ use super::{blocks, stream::Blocks};
 use crate::call::{Lazy, Llm, Message, Outside, Params, Part, ProviderError, ToolDefinition, Usage};
 use crate::decode::json::{Get, Object, take_object, take_text};
 use crate::decode::{
-    Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, finish, identity, openai, tail,
+    Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, finish, identity, openai, resource,
+    tail,
 };
 use crate::limits;
 
@@ -28,6 +29,9 @@ impl Format for Messages {
     }
 
     fn claim(&self, target: &Target<'_>) -> Claim {
+        if target.method == "POST" && is_vertex(target.path) {
+            return Claim::Yes;
+        }
         if target.method != "POST" || !tail(target.path, &["messages"]) {
             return Claim::No;
         }
@@ -45,11 +49,15 @@ impl Format for Messages {
             && (body.has("max_tokens") || body.has("anthropic_version") || body.has("system"))
     }
 
-    fn request(&self, _target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
+    fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
         let small = body.small();
         identity::from_body(small, llm);
         llm.params = params(small);
         llm.request_model = small.filled("model").map(str::to_owned);
+        if is_vertex(target.path) {
+            resource::place(target.path, llm);
+            llm.request_model = llm.request_model.take().or_else(|| resource::model(target.path));
+        }
         let mut system = Vec::new();
         blocks::read(body.value("system", faults), &mut system);
         llm.system = system.into();
@@ -63,6 +71,13 @@ impl Format for Messages {
     fn answer(&self) -> Box<dyn Answer> {
         Box::new(Reply::default())
     }
+}
+
+/// Whether a path is Vertex's for these models. Counting tokens is the work of a model of that name.
+fn is_vertex(path: &str) -> bool {
+    matches!(resource::verb(path), Some("rawPredict" | "streamRawPredict"))
+        && resource::publisher(path) == Some("anthropic")
+        && resource::model(path).is_some_and(|model| model != "count-tokens")
 }
 
 /// A word without which no message holds a tool call or its result.
@@ -158,6 +173,15 @@ impl Meta {
         self.usage.items("iterations").iter().take(limits::PARTS).filter_map(one).collect()
     }
 
+    /// How often tools ran on the provider's side, by their names.
+    fn tool_uses(&self) -> Vec<(String, u64)> {
+        let used = self.usage.object("server_tool_use").into_iter().flatten();
+        let count = |(key, count): (&String, &Value)| {
+            Some((key.strip_suffix("_requests")?.to_owned(), count.as_u64()?))
+        };
+        used.filter_map(count).take(limits::PARTS).collect()
+    }
+
     fn usage(&self) -> Usage {
         let usage = counts(&self.usage);
         // A stream begins with a placeholder.
@@ -218,6 +242,7 @@ impl Answer for Reply {
         let ending = if read { Ending::Open } else { blocks.ending() };
         llm.usage = meta.usage();
         llm.outside = meta.outside();
+        llm.tool_uses = meta.tool_uses();
         llm.service_tier = meta.usage.filled("service_tier").map(str::to_owned);
         let parts = if read { parts } else { blocks.finish() };
         if meta.id.is_some() || !parts.is_empty() {

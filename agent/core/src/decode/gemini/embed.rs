@@ -1,11 +1,12 @@
 //! Embeddings: `:embedContent`, `:batchEmbedContents`, and Vertex's `:predict`.
 
+use bytes::Bytes;
 use serde_json::Value;
 
-use super::path;
-use crate::call::{Llm, ProviderError, Usage};
+use super::{history, message};
+use crate::call::{Lazy, Llm, Message, Part, ProviderError, Usage};
 use crate::decode::json::{Get, Object};
-use crate::decode::{Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, openai};
+use crate::decode::{Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, resource};
 
 /// Embeddings of Gemini's own API.
 #[derive(Debug)]
@@ -29,12 +30,8 @@ impl Format for Embed {
     }
 
     fn claim(&self, target: &Target<'_>) -> Claim {
-        let known = |verb| super::model(target.path, verb).is_some();
-        if target.method == "POST" && (known("embedContent") || known("batchEmbedContents")) {
-            Claim::Yes
-        } else {
-            Claim::No
-        }
+        let known = matches!(resource::verb(target.path), Some("embedContent" | "batchEmbedContents"));
+        if target.method == "POST" && known { Claim::Yes } else { Claim::No }
     }
 
     fn fits(&self, body: &Body) -> bool {
@@ -42,11 +39,18 @@ impl Format for Embed {
     }
 
     fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, _faults: &mut Faults) {
-        let verb = if body.has("requests") { "batchEmbedContents" } else { "embedContent" };
-        path(target, verb, llm);
-        let one = body::values(&body.list("requests")).next();
+        resource::place(target.path, llm);
+        llm.request_model = resource::model(target.path);
+        let requests = body.list("requests");
+        let one = body::values(requests.get(..1).unwrap_or_default()).next();
         let one = one.as_ref().and_then(Value::as_object).unwrap_or(body.small());
-        llm.dimensions = one.count("outputDimensionality").or_else(|| one.count("output_dimensionality"));
+        // Vertex has it one level deeper.
+        let inner = one.object("embedContentConfig").unwrap_or(one);
+        llm.dimensions = inner.count("outputDimensionality").or_else(|| inner.count("output_dimensionality"));
+        llm.input = match body.raw("content") {
+            Some(content) => Lazy::new(vec![content], history),
+            None => Lazy::new(requests, contents),
+        };
     }
 
     fn answer(&self) -> Box<dyn Answer> {
@@ -68,20 +72,21 @@ impl Format for Predict {
     }
 
     fn claim(&self, target: &Target<'_>) -> Claim {
-        let known = target.method == "POST" && super::model(target.path, "predict").is_some();
-        // The same method serves models that draw or classify.
-        if known { Claim::Perhaps } else { Claim::No }
+        let known = target.method == "POST" && resource::verb(target.path) == Some("predict");
+        // The same method serves models that draw or classify, and whatever somebody trained.
+        let named = known && resource::model(target.path).is_some_and(|model| model.contains("embed"));
+        if named { Claim::Perhaps } else { Claim::No }
     }
 
     fn fits(&self, body: &Body) -> bool {
-        let first = body::values(&body.list("instances")).next();
-        let Some(Value::Object(first)) = first else { return false };
-        let text = first.text("content").is_some();
-        text && (first.contains_key("task_type") || first.contains_key("title") || first.len() == 1)
+        let first = body.list("instances").into_iter().next();
+        body::values(first.as_slice()).next().is_some_and(|it| it.text("content").is_some())
     }
 
     fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, _faults: &mut Faults) {
-        path(target, "predict", llm);
+        resource::place(target.path, llm);
+        llm.request_model = resource::model(target.path);
+        llm.input = Lazy::new(body.list("instances"), instances);
         llm.dimensions =
             body.small().object("parameters").and_then(|parameters| parameters.count("outputDimensionality"));
     }
@@ -103,7 +108,7 @@ impl Answer for Reply {
 
     fn body(&mut self, body: Body, _faults: &mut Faults) {
         let small = body.small();
-        self.error = openai::error(small);
+        self.error = super::error(small);
         self.usage.input = small.object("usageMetadata").and_then(|usage| usage.count("promptTokenCount"));
         let counts: Vec<u64> = body::values(&body.list("predictions")).filter_map(|it| tokens(&it)).collect();
         if !counts.is_empty() {
@@ -116,6 +121,20 @@ impl Answer for Reply {
         llm.error = self.error;
         Ending::Open
     }
+}
+
+/// The texts of a batch.
+fn contents(pieces: &[Bytes]) -> Vec<Message> {
+    body::values(pieces).filter_map(|mut it| message(it.get_mut("content")?.take())).collect()
+}
+
+/// The texts that Vertex's general method takes.
+fn instances(pieces: &[Bytes]) -> Vec<Message> {
+    let read = |it: Value| {
+        let parts = vec![Part::Text(it.text("content")?.to_owned())];
+        Some(Message { role: "user".to_owned(), parts, finish_reason: None })
+    };
+    body::values(pieces).filter_map(read).collect()
 }
 
 fn tokens(prediction: &Value) -> Option<u64> {

@@ -58,7 +58,8 @@ pub(super) fn one(mut part: Object) -> Option<Part> {
         return Some(Part::ToolResult(ToolResult {
             id: take_text(&mut result, "id").filter(|id| !id.is_empty()),
             name: take_text(&mut result, "name"),
-            is_error: response.member("error").is_some(),
+            // `output` and `error` are the names that the API gives to the two.
+            is_error: response.member("error").is_some() && response.member("output").is_none(),
             response,
         }));
     }

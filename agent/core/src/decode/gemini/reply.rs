@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::partial::Partial;
 use super::parts;
 use crate::call::{Llm, Message, Part, ProviderError, Usage};
 use crate::decode::json::{self, Get, Object, take_items, take_object};
@@ -16,7 +17,8 @@ pub(super) struct Reply {
     /// Whether a stream was asked for; a list of objects is one only then.
     stream: bool,
     events: bool,
-    body: bool,
+    /// Whether anything but an error came.
+    answered: bool,
     id: Option<String>,
     model: Option<String>,
     choices: BTreeMap<u64, Choice>,
@@ -29,6 +31,7 @@ pub(super) struct Reply {
 #[derive(Debug, Default)]
 struct Choice {
     parts: Vec<Part>,
+    partial: Partial,
     reason: Option<String>,
 }
 
@@ -39,10 +42,11 @@ impl Reply {
 
     /// Reads one object.
     pub(super) fn read(&mut self, mut object: Object, faults: &mut Faults) {
-        if let Some(error) = openai::error(&object) {
+        if let Some(error) = super::error(&object) {
             self.error = Some(error);
             return;
         }
+        self.answered = true;
         openai::first(&mut self.id, object.text("responseId"));
         openai::first(&mut self.model, object.text("modelVersion"));
         if let Some(usage) = take_object(&mut object, "usageMetadata")
@@ -65,10 +69,18 @@ impl Reply {
                 choice.reason = Some(reason.as_str().map_or_else(|| reason.to_string(), str::to_owned));
             }
             let mut content = take_object(&mut candidate, "content").unwrap_or_default();
-            let mut more = Vec::new();
-            parts::read(content.get_mut("parts").map(Value::take).unwrap_or_default(), &mut more);
-            for part in more {
-                choice.add(part, faults);
+            let list = match content.get_mut("parts").map(Value::take) {
+                Some(Value::Array(list)) => list,
+                other => other.into_iter().collect(),
+            };
+            for part in list {
+                let Value::Object(part) = part else { continue };
+                // A call whose arguments come in pieces goes on in parts of the same kind.
+                if !choice.partial.take_piece(&part, &mut choice.parts, faults)
+                    && let Some(part) = parts::one(part)
+                {
+                    choice.add(part, faults);
+                }
             }
         }
     }
@@ -80,11 +92,10 @@ impl Reply {
         let prompt = usage.count("promptTokenCount");
         let tools = usage.count("toolUsePromptTokenCount");
         let audio = |key: &str| {
-            usage
-                .items(key)
-                .iter()
-                .find(|detail| detail.text("modality") == Some("AUDIO"))
-                .and_then(|detail| detail.count("tokenCount"))
+            let is_audio = |detail: &&Value| {
+                detail.text("modality") == Some("AUDIO") || detail.count("modality") == Some(AUDIO)
+            };
+            usage.items(key).iter().find(is_audio).and_then(|detail| detail.count("tokenCount"))
         };
         Usage {
             // What tools of the provider fed back stands beside the prompt.
@@ -114,29 +125,30 @@ impl Choice {
     }
 }
 
-/// `FinishReason` by its number, which some clients ask for in place of the name.
-const REASONS: &[&str] = &[
-    "FINISH_REASON_UNSPECIFIED",
-    "STOP",
-    "MAX_TOKENS",
-    "SAFETY",
-    "RECITATION",
-    "OTHER",
-    "BLOCKLIST",
-    "PROHIBITED_CONTENT",
-    "SPII",
-    "MALFORMED_FUNCTION_CALL",
+/// `Modality.AUDIO` by its number.
+const AUDIO: u64 = 4;
+
+/// `FinishReason` by its number, which some clients ask for in place of the name. Behind these the two APIs
+/// number differently, but for two that mean a filter in both.
+const REASONS: &[(&str, &str)] = &[
+    ("1", "STOP"),
+    ("2", "MAX_TOKENS"),
+    ("3", "SAFETY"),
+    ("4", "RECITATION"),
+    ("7", "SAFETY"),
+    ("8", "SAFETY"),
 ];
 
 /// The name of a reason; as it is where it is no number.
 fn named(raw: &str) -> &str {
-    raw.parse().ok().and_then(|number: usize| REASONS.get(number).copied()).unwrap_or(raw)
+    REASONS.iter().find(|(number, _)| *number == raw).map_or(raw, |(_, name)| name)
 }
 
 impl Answer for Reply {
     fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
         let data = event.data.trim();
-        if data.is_empty() {
+        // Gateways that speak several formats end this one as they end the others.
+        if data.is_empty() || data == "[DONE]" {
             return;
         }
         self.events = true;
@@ -152,7 +164,6 @@ impl Answer for Reply {
     }
 
     fn body(&mut self, body: Body, faults: &mut Faults) {
-        self.body = true;
         let mut object = body.into_object(faults);
         let inner = take_object(&mut object, "response");
         self.read(inner.unwrap_or(object), faults);
@@ -162,8 +173,9 @@ impl Answer for Reply {
         llm.usage = self.usage();
         llm.service_tier =
             ["serviceTier", "trafficType"].iter().find_map(|key| self.usage.filled(key)).map(str::to_owned);
-        let Self { stream, events, id, model, choices, blocked, error, .. } = *self;
-        if events && stream && error.is_none() {
+        let Self { stream, events, answered, id, model, choices, blocked, error, .. } = *self;
+        // A list of objects is how a stream comes that was not asked to be one of events.
+        if stream && events && answered {
             llm.stream = true;
         }
         let whole = blocked || !choices.is_empty() && choices.values().all(|it| it.reason.is_some());

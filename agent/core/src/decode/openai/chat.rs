@@ -12,7 +12,8 @@ use crate::call::{Lazy, Llm, Message, Part, ToolCall, ToolResult, Usage};
 use crate::decode::json::{self, Get, Object, take_items, take_object, take_text};
 use crate::decode::sieve::length;
 use crate::decode::{
-    Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, finish, identity, segments, tail,
+    Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, finish, identity, resource, segments,
+    tail,
 };
 use crate::{limits, price};
 
@@ -34,7 +35,7 @@ impl Format for Chat {
             Claim::No
         } else if tail(target.path, &["chat", "completions"]) {
             Claim::Yes
-        } else if tail(target.path, &["v1", "chat"]) {
+        } else if is_raw(target.path) || tail(target.path, &["v1", "chat"]) {
             Claim::Perhaps
         } else {
             Claim::No
@@ -49,8 +50,10 @@ impl Format for Chat {
         identity::from_body(body.small(), llm);
         super::request(body, llm);
         if llm.request_model.is_none() {
-            llm.request_model = deployment(target.path);
+            llm.request_model = deployment(target.path)
+                .or_else(|| resource::model(target.path).filter(|_| is_raw(target.path)));
         }
+        resource::place(target.path, llm);
         let messages = body.list("messages");
         llm.exchanges =
             Some(Lazy::new(messages.iter().filter(|it| is_tooling(it)).cloned().collect(), history));
@@ -60,6 +63,12 @@ impl Format for Chat {
     fn answer(&self) -> Box<dyn Answer> {
         Box::new(Reply::default())
     }
+}
+
+/// Whether a path is Vertex's for the models of other publishers, most of which speak this format.
+fn is_raw(path: &str) -> bool {
+    matches!(resource::verb(path), Some("rawPredict" | "streamRawPredict"))
+        && resource::publisher(path).is_some_and(|whose| !matches!(whose, "anthropic" | "google"))
 }
 
 /// The deployment that Azure has in the path instead of a model in the body.
