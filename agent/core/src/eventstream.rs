@@ -3,7 +3,8 @@
 //!
 //! A frame is `total length u32, headers length u32, CRC-32 of these 8 bytes, headers, payload, CRC-32 of all
 //! before it`, big endian. Where a prelude does not fit its checksum the next place is searched where one does;
-//! a frame whose own checksum does not fit is dropped and counted, never delivered.
+//! a frame whose own checksum does not fit is dropped and counted, never delivered. Its length is not believed
+//! either: bytes may be missing in it, and then the next frame begins before its end.
 
 use crate::limits;
 
@@ -11,6 +12,9 @@ use crate::limits;
 const PRELUDE: usize = 12;
 /// Least length of a frame: prelude, no headers, no payload, checksum.
 const LEAST: usize = PRELUDE + 4;
+
+/// How often each byte may be looked at in vain.
+const LOOKS: u64 = 4;
 
 /// One frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +39,12 @@ pub struct Parser {
     dropped: u64,
     /// Whether the next place with a prelude is being searched.
     lost: bool,
+    /// Bytes before those that are held.
+    passed: u64,
+    /// Bytes of frames that were looked at in vain.
+    wasted: u64,
+    /// Whether the stream ended inside a frame.
+    inside: bool,
 }
 
 /// Whether bytes begin with a prelude whose checksum fits; `None` where they are too few.
@@ -70,16 +80,27 @@ impl Parser {
         self.dropped
     }
 
-    /// Whether the stream ends inside a frame.
+    /// Whether the stream ended inside a frame. Asked after [`Parser::finish`].
     pub fn is_inside(&self) -> bool {
-        !self.held.is_empty() || self.skip > 0
+        self.inside
     }
 
     /// Takes bytes; calls `deliver` for each frame that they complete.
-    pub fn push(&mut self, bytes: &[u8], mut deliver: impl FnMut(Frame<'_>)) {
+    pub fn push(&mut self, bytes: &[u8], deliver: impl FnMut(Frame<'_>)) {
         let skipped = self.skip.min(bytes.len());
         self.skip -= skipped;
+        self.passed += skipped as u64;
         self.held.extend_from_slice(&bytes[skipped..]);
+        self.read(false, deliver);
+    }
+
+    /// Nothing more comes: calls `deliver` for the frames behind the beginning of one that never ended.
+    pub fn finish(&mut self, deliver: impl FnMut(Frame<'_>)) {
+        self.inside = !self.held.is_empty() || self.skip > 0;
+        self.read(true, deliver);
+    }
+
+    fn read(&mut self, last: bool, mut deliver: impl FnMut(Frame<'_>)) {
         let mut at = 0;
         while let Some(rest) = self.held.get(at..).filter(|rest| rest.len() >= PRELUDE) {
             let Some((total, headers)) = prelude(rest) else {
@@ -88,21 +109,37 @@ impl Parser {
                 at += 1;
                 continue;
             };
-            self.lost = false;
             if total > limits::EVENT_BYTES {
+                self.lost = false;
                 self.dropped += 1;
                 self.skip = total.saturating_sub(rest.len());
                 at += total.min(rest.len());
                 continue;
             }
-            let Some(frame) = rest.get(..total) else { break };
-            match open(frame, headers) {
-                Some(frame) => deliver(frame),
-                None => self.broken += 1,
+            let Some(frame) = rest.get(..total) else {
+                if !last {
+                    break;
+                }
+                self.lost = true;
+                at += PRELUDE;
+                continue;
+            };
+            if let Some(frame) = open(frame, headers) {
+                deliver(frame);
+                self.lost = false;
+                at += total;
+                continue;
             }
-            at += total;
+            self.broken += u64::from(!self.lost);
+            self.lost = true;
+            self.wasted += total as u64;
+            // Preludes inside of preludes, each with a long frame, must not cost more than a few looks at each
+            // byte. Counted from the start of the stream, so that it does not depend on how it was cut.
+            let end = self.passed + (at + total) as u64;
+            at += if self.wasted <= end.saturating_mul(LOOKS) { PRELUDE } else { total };
         }
         self.held.drain(..at);
+        self.passed += at as u64;
         // The allocation serves the next frames, unless one huge frame made it huge.
         if self.held.is_empty() && self.held.capacity() > 64 * 1024 {
             self.held = Vec::new();

@@ -58,15 +58,22 @@ fn usage(usage: &Object) -> Usage {
             .count(&format!("cache{kind}InputTokens"))
             .or_else(|| usage.count(&format!("cache{kind}InputTokenCount")))
     };
-    let (read, write) = (cached("Read"), cached("Write"));
-    let beside = read.unwrap_or(0).saturating_add(write.unwrap_or(0));
     let hour = |detail: &&serde_json::Value| detail.text("ttl") == Some("1h");
     Usage {
-        input: usage.count("inputTokens").map(|count| count.saturating_add(beside)),
-        output: usage.count("outputTokens"),
+        cache_write_1h: usage.items("cacheDetails").iter().find(hour).and_then(|it| it.count("inputTokens")),
+        ..counted(usage.count("inputTokens"), usage.count("outputTokens"), cached)
+    }
+}
+
+/// Counts of which `Read` from and `Write` to a cache stand beside the input.
+fn counted(input: Option<u64>, output: Option<u64>, cached: impl Fn(&str) -> Option<u64>) -> Usage {
+    let (read, write) = (cached("Read"), cached("Write"));
+    let beside = read.unwrap_or(0).saturating_add(write.unwrap_or(0));
+    Usage {
+        input: input.map(|count| count.saturating_add(beside)),
+        output,
         cache_read: read,
         cache_write: write,
-        cache_write_1h: usage.items("cacheDetails").iter().find(hour).and_then(|it| it.count("inputTokens")),
         ..Usage::default()
     }
 }
@@ -86,18 +93,12 @@ impl Head {
             |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.trim());
         let count = |kind: &str| get(&format!("x-amzn-bedrock-{kind}-token-count"))?.parse::<u64>().ok();
         let error = get("x-amzn-errortype").and_then(|kind| kind.split(':').next());
-        let (cache_read, cache_write) = (count("cache-read-input"), count("cache-write-input"));
-        let beside = cache_read.unwrap_or(0).saturating_add(cache_write.unwrap_or(0));
         Self {
             failed: status >= 400,
             error: error.filter(|kind| !kind.is_empty()).map(str::to_owned),
-            usage: Usage {
-                input: count("input").map(|count| count.saturating_add(beside)),
-                output: count("output"),
-                cache_read,
-                cache_write,
-                ..Usage::default()
-            },
+            usage: counted(count("input"), count("output"), |kind| {
+                count(&format!("cache-{}-input", kind.to_ascii_lowercase()))
+            }),
         }
     }
 

@@ -7,6 +7,7 @@ mod first;
 
 pub(crate) use chat::Chat;
 pub(crate) use embed::Embed;
+pub(super) use first::calls;
 pub(crate) use first::{First, Generate};
 
 use super::json::{Get, Object};

@@ -144,6 +144,7 @@ impl Intake {
             }
             Form::List(_) => {}
             Form::Frames(parser) => {
+                parser.finish(|frame| news |= frame_event(&frame, answer, faults));
                 if parser.broken() > 0 {
                     faults
                         .add("eventstream", format!("{} places do not fit their checksum", parser.broken()));
@@ -273,7 +274,7 @@ impl Intake {
 /// Hands one frame on.
 fn frame_event(frame: &eventstream::Frame<'_>, answer: &mut dyn Answer, faults: &mut Faults) -> bool {
     let data = String::from_utf8_lossy(frame.payload);
-    let exception = frame.kind != "event";
+    let exception = matches!(frame.kind, "exception" | "error");
     let described = serde_json::json!({"message": frame.message}).to_string();
     // An error of the framing says what it has to say in its headers.
     let data = if exception && data.is_empty() { described.into() } else { data };

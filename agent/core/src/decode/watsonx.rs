@@ -37,13 +37,15 @@ impl Format for Watsonx {
     }
 
     fn fits(&self, body: &Body) -> bool {
-        body.is_text("input") && body.is_text("model_id")
+        body.is_text("input") && (body.is_text("model_id") || body.is_map("parameters"))
     }
 
-    fn request(&self, _target: &Target<'_>, body: &Body, llm: &mut Llm, _faults: &mut Faults) {
+    fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, _faults: &mut Faults) {
         let (none, small) = (Object::new(), body.small());
         let params = small.object("parameters").unwrap_or(&none);
-        llm.request_model = small.filled("model_id").map(str::to_owned);
+        // A deployment stands in the path instead of a model in the body.
+        llm.request_model =
+            small.filled("model_id").map(str::to_owned).or_else(|| openai::chat::deployment(target.path));
         llm.project = small.filled("project_id").map(str::to_owned);
         llm.params = Params {
             temperature: params.number("temperature"),

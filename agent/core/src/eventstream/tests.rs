@@ -37,6 +37,7 @@ fn read(bytes: &[u8], size: usize) -> (Vec<(String, String, Vec<u8>)>, Parser) {
     for piece in bytes.chunks(size.max(1)) {
         parser.push(piece, |it| out.push((it.kind.to_owned(), it.name.to_owned(), it.payload.to_vec())));
     }
+    parser.finish(|it| out.push((it.kind.to_owned(), it.name.to_owned(), it.payload.to_vec())));
     (out, parser)
 }
 
@@ -73,6 +74,19 @@ fn a_broken_frame_costs_itself() {
     let (frames, parser) = read(&[first.clone(), second, third.clone()].concat(), 7);
     assert_eq!(frames.iter().map(|it| it.1.as_str()).collect::<Vec<_>>(), ["a", "c"]);
     assert_eq!(parser.broken(), 1);
+    // Bytes that are missing inside of a frame take nothing of the next one with them.
+    let long = event("long", &"x".repeat(500));
+    let cut = [&first[..], &long[..200], &third].concat();
+    let (frames, parser) = read(&[cut, first.repeat(5)].concat(), 7);
+    assert_eq!(
+        frames.iter().map(|it| it.1.as_str()).collect::<Vec<_>>(),
+        ["a", "c", "a", "a", "a", "a", "a"]
+    );
+    assert_eq!(parser.broken(), 1);
+    // Nor where nothing follows that would fill the frame.
+    let (frames, parser) = read(&[&long[..300], &third].concat(), 7);
+    assert_eq!(frames.iter().map(|it| it.1.as_str()).collect::<Vec<_>>(), ["c"]);
+    assert!(parser.is_inside());
     // Bytes that are no frame, and the next frame behind them.
     let (frames, parser) = read(&[first, b"lost in the middle of it".to_vec(), third].concat(), 5);
     assert_eq!(frames.len(), 2);
@@ -88,16 +102,28 @@ fn what_is_too_long_is_dropped_and_counted() {
     assert!(parser.held.capacity() <= 200_000);
 }
 
+#[test]
+fn preludes_inside_of_frames_are_no_work_without_bound() {
+    let mut one = 1_000_000_u32.to_be_bytes().to_vec();
+    one.extend([0; 4]);
+    one.extend(crc32fast::hash(&one).to_be_bytes());
+    let (frames, parser) = read(&one.repeat(500_000), 1 << 16);
+    assert!(frames.is_empty() && parser.broken() > 0);
+    assert!(parser.wasted <= (LOOKS + 1) * 6_000_000, "{}", parser.wasted);
+}
+
 proptest! {
     #[test]
-    fn any_bytes_and_any_split_give_the_same(bytes in prop::collection::vec(any::<u8>(), 0..300), size in 1usize..50, good: bool) {
+    fn any_bytes_and_any_split_give_the_same(bytes in prop::collection::vec(any::<u8>(), 0..300), size in 1usize..50, keep in 0usize..400, good: bool) {
         let mut all = bytes;
         if good {
             all.extend(event("e", "{}"));
+            all.extend(event("cut", &"x".repeat(300)).iter().take(keep));
             all.extend(event("f", "{}"));
         }
         let (one, whole) = read(&all, all.len());
         let (other, cut) = read(&all, size);
+        prop_assert!(!good || one.last().is_some_and(|it| it.1 == "f"));
         prop_assert_eq!(one, other);
         prop_assert_eq!(whole.broken(), cut.broken());
     }

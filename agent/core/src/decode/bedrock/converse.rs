@@ -9,7 +9,7 @@ use super::{Head, blocks, failure, model, usage};
 use crate::call::{Lazy, Llm, Message, Params, Part, ProviderError, ToolDefinition, Usage};
 use crate::decode::json::{self, Get, Object, take_items, take_object, take_text};
 use crate::decode::{
-    Answer, Body, Claim, Ending, Event, Faults, Format, Target, append, body, finish, openai,
+    Answer, Body, Claim, Ending, Event, Faults, Format, Target, append, body, finish, identity, openai,
 };
 use crate::http::Headers;
 use crate::limits;
@@ -39,8 +39,9 @@ impl Format for Converse {
         if model(target, self.verb()).is_some() { Claim::Yes } else { Claim::No }
     }
 
-    fn fits(&self, _body: &Body) -> bool {
-        true
+    fn fits(&self, body: &Body) -> bool {
+        // A stored prompt brings its own messages; its variables come instead.
+        body.is_array("messages") || body.has("promptVariables")
     }
 
     fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
@@ -60,10 +61,27 @@ pub(super) fn request(body: &Body, llm: &mut Llm, faults: &mut Faults) {
     let config = small.object("inferenceConfig").unwrap_or(&none);
     // Nova spells one of them otherwise.
     let max_tokens = ["maxTokens", "max_new_tokens"].iter().find_map(|key| config.count(key));
+    // Members of the model's own request, as its vendor names them.
+    let more = small.object("additionalModelRequestFields").unwrap_or(&none);
+    let nova = more.object("inferenceConfig").unwrap_or(&none);
+    let effort = more
+        .filled("reasoning_effort")
+        .or_else(|| more.object("output_config")?.filled("effort"))
+        .or_else(|| more.object("reasoningConfig")?.filled("maxReasoningEffort"));
+    let format = small.object("outputConfig").and_then(|output| output.object("textFormat")?.text("type"));
+    identity::from_body(more, llm);
+    if let Some(tags) = small.object("requestMetadata") {
+        let user = ["user_id", "userId", "user"].iter().find_map(|key| tags.filled(key));
+        llm.user = llm.user.take().or_else(|| user.map(str::to_owned));
+    }
     llm.params = Params {
         temperature: config.number("temperature"),
         top_p: config.number("topP"),
-        top_k: config.number("topK"),
+        top_k: ["topK", "top_k", "k"]
+            .iter()
+            .find_map(|key| config.number(key).or_else(|| more.number(key)).or_else(|| nova.number(key))),
+        reasoning_level: effort.map(str::to_owned),
+        output_type: format.filter(|kind| *kind == "json_schema").map(|_| "json"),
         max_tokens,
         stop: openai::stop(config.member("stopSequences")),
         service_tier: small.object("serviceTier").and_then(|tier| tier.filled("type")).map(str::to_owned),
@@ -129,6 +147,8 @@ pub(super) struct Reply {
     model: Option<String>,
     tier: Option<String>,
     usage: Usage,
+    /// Whether the last of a stream's events came.
+    counted: bool,
     error: Option<ProviderError>,
 }
 
@@ -197,7 +217,10 @@ impl Reply {
                 }
             }
             "messageStop" => self.reason = take_text(&mut object, "stopReason"),
-            "metadata" => self.about(&object),
+            "metadata" => {
+                self.counted = true;
+                self.about(&object);
+            }
             _ => {}
         }
     }
@@ -209,7 +232,7 @@ impl Reply {
 
     /// Writes what is known.
     pub(super) fn write(self, llm: &mut Llm) -> Ending {
-        let Self { body, role, mut parts, open, reason, model, tier, usage, error, .. } = self;
+        let Self { body, role, mut parts, open, reason, model, tier, usage, counted, error, .. } = self;
         for draft in open.into_values() {
             draft.finish(&mut parts);
         }
@@ -226,7 +249,9 @@ impl Reply {
         llm.error = error;
         match (body, whole) {
             (true, _) => Ending::Open,
-            (_, true) => Ending::Whole,
+            (_, true) if counted => Ending::Whole,
+            // Only the counts are missing, which some servers may not send.
+            (_, true) => Ending::Open,
             _ => Ending::Cut,
         }
     }

@@ -1,17 +1,22 @@
 //! InvokeModel and its stream: bodies are the model's own. Which family it is, the body tells; the path may
 //! name a profile.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memmem;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::texts::Texts;
-use super::{Head, converse, failure, model};
+use super::{Head, converse, counted, failure, model};
 use crate::call::{Lazy, Llm, Params, ProviderError, Usage};
 use crate::decode::anthropic::messages::Messages;
+use crate::decode::cohere::First;
 use crate::decode::json::{self, Get, Object};
 use crate::decode::openai::chat::Chat;
-use crate::decode::openai::completions::{Completions, prompt};
+use crate::decode::openai::completions::{Completions, prompt, said};
 use crate::decode::{Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, openai};
 use crate::http::Headers;
 
@@ -27,6 +32,23 @@ impl Invoke {
     }
 }
 
+/// Members that hold what a model is asked, each the word of some family.
+const INPUTS: &[&str] = &[
+    "messages",
+    "prompt",
+    "inputText",
+    "inputPrompt",
+    "message",
+    "texts",
+    "images",
+    "inputs",
+    "inputImage",
+    "inputType",
+    "query",
+    "taskType",
+    "text_prompts",
+];
+
 impl Format for Invoke {
     fn api(&self) -> &'static str {
         if self.stream { "bedrock.invoke_stream" } else { "bedrock.invoke" }
@@ -40,8 +62,8 @@ impl Format for Invoke {
         if model(target, self.verb()).is_some() { Claim::Yes } else { Claim::No }
     }
 
-    fn fits(&self, _body: &Body) -> bool {
-        true
+    fn fits(&self, body: &Body) -> bool {
+        INPUTS.iter().any(|key| body.has(key))
     }
 
     fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
@@ -53,14 +75,25 @@ impl Format for Invoke {
             converse::request(body, llm, faults);
         } else if body.is_array("messages") {
             Chat.request(target, body, llm, faults);
+        } else if body.is_text("message") {
+            First.request(target, body, llm, faults);
         } else {
-            llm.params = params(body.small());
-            let pieces = ["prompt", "inputText", "message"].iter().find_map(|key| body.raw(key));
+            let small = body.small();
+            llm.params = params(small);
+            let piece = ["prompt", "inputText", "inputPrompt", "inputs", "query"]
+                .iter()
+                .find_map(|key| body.raw(key));
             let texts = body.list("texts");
-            llm.input =
-                Lazy::new(if texts.is_empty() { pieces.into_iter().collect() } else { texts }, prompt);
-            llm.dimensions =
-                ["dimensions", "output_dimension"].iter().find_map(|key| body.small().count(key));
+            llm.input = Lazy::new(if texts.is_empty() { piece.into_iter().collect() } else { texts }, prompt);
+            let nova = small.object("singleEmbeddingParams");
+            if let Some(text) = nova.and_then(|nova| nova.object("text")?.filled("value")) {
+                llm.input = vec![said("user", text.to_owned(), None)].into();
+            }
+            llm.dimensions = ["dimensions", "output_dimension"]
+                .iter()
+                .find_map(|key| small.count(key))
+                .or_else(|| nova.and_then(|nova| nova.count("embeddingDimension")))
+                .or_else(|| small.object("embeddingConfig")?.count("outputEmbeddingLength"));
         }
         llm.request_model = model;
     }
@@ -80,7 +113,9 @@ fn operation(body: &Body, model: &str) -> &'static str {
             || model.contains("embed");
     if embeds {
         "embeddings"
-    } else if body.has("prompt") || body.has("inputText") {
+    } else if body.has("query") && body.has("documents") {
+        "rerank"
+    } else if body.has("prompt") || body.has("inputText") || body.has("inputs") {
         "text_completion"
     } else {
         "chat"
@@ -102,6 +137,30 @@ fn params(body: &Object) -> Params {
         ),
         ..Params::default()
     }
+}
+
+/// The payload of an event: a piece of the answer in base64, and padding.
+#[derive(Deserialize)]
+struct Piece<'a> {
+    #[serde(borrow)]
+    bytes: Cow<'a, str>,
+}
+
+/// Mistral's models stream messages instead of deltas, and stop for a `stop_reason`. True where that was so.
+fn respelled(object: &mut Object) -> bool {
+    let mut any = false;
+    let choices = object.get_mut("choices").and_then(Value::as_array_mut);
+    for choice in choices.into_iter().flatten().filter_map(Value::as_object_mut) {
+        for (from, to) in [("message", "delta"), ("stop_reason", "finish_reason")] {
+            if choice.get(to).is_none_or(Value::is_null)
+                && let Some(value) = choice.remove(from)
+            {
+                choice.insert(to.to_owned(), value);
+                any = true;
+            }
+        }
+    }
+    any
 }
 
 /// An answer being read, by whom its shape belongs to.
@@ -177,6 +236,15 @@ impl Reply {
     }
 
     fn chunk(&mut self, text: &str, faults: &mut Faults) {
+        // Nearly every piece is for the family's own reader, which need not build a tree.
+        let plain = memmem::find(text.as_bytes(), b"\"amazon-bedrock-").is_none();
+        match self.family {
+            Family::Anthropic if plain => return self.anthropic.event(Event::new("", text), faults),
+            Family::Chat if plain && memmem::find(text.as_bytes(), b"\"delta\"").is_some() => {
+                return self.chat.event(Event::new("", text), faults);
+            }
+            _ => {}
+        }
         let mut object = match json::parse(text.as_bytes()) {
             Ok(Value::Object(object)) => object,
             Ok(_) => return faults.add("json", "a chunk is no object"),
@@ -184,18 +252,25 @@ impl Reply {
         };
         if let Some(metrics) = object.object("amazon-bedrock-invocationMetrics") {
             self.ended = true;
-            self.metrics.input = metrics.count("inputTokenCount");
-            self.metrics.output = metrics.count("outputTokenCount");
+            self.metrics =
+                counted(metrics.count("inputTokenCount"), metrics.count("outputTokenCount"), |kind| {
+                    metrics.count(&format!("cache{kind}InputTokenCount"))
+                });
         }
-        // What a guardrail says in place of the model is all there will be.
-        self.ended |= object.contains_key("amazon-bedrock-guardrailAction");
         let family = Family::of(&object);
         if self.family == Family::Unknown {
             self.family = family;
         }
         match self.family {
             Family::Anthropic => self.anthropic.event(Event::new("", text), faults),
-            Family::Chat => self.chat.event(Event::new("", text), faults),
+            Family::Chat => {
+                let text = if respelled(&mut object) {
+                    Value::Object(object).to_string().into()
+                } else {
+                    Cow::Borrowed(text)
+                };
+                self.chat.event(Event::new("", &text), faults);
+            }
             Family::Completion => self.completion.event(Event::new("", text), faults),
             Family::Converse => {
                 if let Some((name, inner)) = converse::unwrapped(&mut object) {
@@ -215,6 +290,15 @@ impl Answer for Reply {
     }
 
     fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
+        if !event.exception
+            && let Ok(piece) = serde_json::from_str::<Piece<'_>>(event.data)
+        {
+            match STANDARD.decode(piece.bytes.as_bytes()) {
+                Ok(bytes) => self.chunk(&String::from_utf8_lossy(&bytes), faults),
+                Err(_) => faults.add("base64", "a chunk is not valid base64"),
+            }
+            return;
+        }
         let object = match json::parse(event.data.trim().as_bytes()) {
             Ok(Value::Object(object)) => object,
             Ok(_) => return faults.add("json", "an event is no object"),
@@ -223,12 +307,6 @@ impl Answer for Reply {
         if event.exception {
             let message = object.text("message").unwrap_or_default();
             self.error = Some(failure(Some(event.name), message));
-            return;
-        }
-        match object.text("bytes").map(|bytes| STANDARD.decode(bytes)) {
-            Some(Ok(bytes)) => self.chunk(&String::from_utf8_lossy(&bytes), faults),
-            Some(Err(_)) => faults.add("base64", "a chunk is not valid base64"),
-            None => {}
         }
     }
 
@@ -276,8 +354,9 @@ impl Answer for Reply {
         let said = |own: Option<u64>, other: Option<u64>, last: Option<u64>| own.or(other).or(last);
         let usage = &mut llm.usage;
         if usage.input.is_none() {
-            usage.cache_read = usage.cache_read.or(head.usage.cache_read);
-            usage.cache_write = usage.cache_write.or(head.usage.cache_write);
+            let other = if head.usage.input.is_some() { head.usage } else { metrics };
+            usage.cache_read = usage.cache_read.or(other.cache_read);
+            usage.cache_write = usage.cache_write.or(other.cache_write);
         }
         usage.input = said(usage.input, head.usage.input, metrics.input);
         usage.output = said(usage.output, head.usage.output, metrics.output);

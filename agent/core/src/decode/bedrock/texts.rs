@@ -1,22 +1,31 @@
 //! Models that give texts or vectors, each in a shape of its own: Titan, Llama, Mistral, Cohere, Jurassic,
-//! Claude's first format.
+//! Pegasus, Claude's first format.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::call::{Llm, Usage};
-use crate::decode::json::{Get, Object, take_items, take_text};
+use crate::call::{Llm, Part, ToolCall, Usage};
+use crate::decode::json::{Get, Object, take_items, take_object, take_text};
 use crate::decode::openai::completions::said;
-use crate::decode::{Ending, Faults, append, finish, openai};
+use crate::decode::{Ending, Faults, append, cohere, finish, openai};
+use crate::limits;
 
 /// Texts being read.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     id: Option<String>,
     model: Option<String>,
-    text: String,
-    reason: Option<String>,
+    choices: BTreeMap<u64, Choice>,
+    calls: Vec<ToolCall>,
     usage: Usage,
     ended: bool,
+}
+
+#[derive(Debug, Default)]
+struct Choice {
+    text: String,
+    reason: Option<String>,
 }
 
 impl Texts {
@@ -42,52 +51,86 @@ impl Texts {
         if let Some(prompt) = object.object("prompt") {
             self.usage.input = Some(prompt.items("tokens").len() as u64);
         }
-        self.one(&mut object, faults);
+        let calls = cohere::calls(&mut object);
+        if !calls.is_empty() {
+            self.calls = calls;
+        }
+        // Cohere's streams say everything again at their end.
+        if let Some(mut response) = take_object(&mut object, "response")
+            && self.choices.values().all(|choice| choice.text.is_empty())
+        {
+            let calls = cohere::calls(&mut response);
+            if !calls.is_empty() {
+                self.calls = calls;
+            }
+            self.one(0, &mut response, faults);
+        }
+        let index = object.count("index").unwrap_or(0);
+        self.one(index, &mut object, faults);
+        self.ended |= object.is_true("is_finished");
+        let mut counted = None;
         for key in ["results", "outputs", "generations", "completions"] {
-            if let Some(Value::Object(mut first)) = take_items(&mut object, key).into_iter().next() {
-                let titan = first.count("tokenCount");
-                self.usage.output = titan.or(self.usage.output);
-                if let Some(mut data) = first.get_mut("data").map(Value::take)
-                    && let Some(data) = data.as_object_mut()
-                {
-                    self.usage.output = Some(data.items("tokens").len() as u64);
-                    self.one(data, faults);
+            for (place, entry) in (0..).zip(take_items(&mut object, key)) {
+                let Value::Object(mut entry) = entry else { continue };
+                let mut count = entry.count("tokenCount");
+                if let Some(mut data) = take_object(&mut entry, "data") {
+                    count = Some(data.items("tokens").len() as u64);
+                    self.one(place, &mut data, faults);
                 }
-                self.one(&mut first, faults);
+                self.one(place, &mut entry, faults);
+                counted = count.map(|count| count.saturating_add(counted.unwrap_or(0))).or(counted);
             }
         }
+        self.usage.output = counted.or(self.usage.output);
     }
 
-    fn one(&mut self, object: &mut Object, faults: &mut Faults) {
-        for key in ["generation", "outputText", "text", "completion"] {
-            if let Some(more) = take_text(object, key) {
-                append(&mut self.text, &more, faults);
-            }
-        }
-        for key in ["stop_reason", "finish_reason", "completionReason", "finishReason"] {
-            let reason = match object.member(key) {
-                Some(Value::String(reason)) => Some(reason.clone()),
-                Some(Value::Object(inner)) => inner.filled("reason").map(str::to_owned),
+    fn one(&mut self, index: u64, object: &mut Object, faults: &mut Faults) {
+        let text = ["generation", "outputText", "text", "completion", "message"]
+            .iter()
+            .find_map(|key| take_text(object, key));
+        let reason = ["stop_reason", "finish_reason", "completionReason", "finishReason"]
+            .iter()
+            .find_map(|key| match object.member(key)? {
+                Value::String(reason) => Some(reason.clone()),
+                Value::Object(inner) => inner.filled("reason").map(str::to_owned),
                 _ => None,
-            };
-            if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
-                self.reason = Some(reason);
-            }
+            })
+            .filter(|reason| !reason.is_empty());
+        if text.is_none() && reason.is_none() {
+            return;
         }
-        self.ended |= object.is_true("is_finished");
+        if !self.choices.contains_key(&index) && self.choices.len() >= limits::CHOICES {
+            return faults.add("limit.choices", format!("more than {} choices", limits::CHOICES));
+        }
+        let choice = self.choices.entry(index).or_default();
+        append(&mut choice.text, &text.unwrap_or_default(), faults);
+        choice.reason = reason.or(choice.reason.take());
     }
 
     /// Writes what is known.
     pub(super) fn write(self, llm: &mut Llm) -> Ending {
-        let Self { id, model, text, reason, usage, ended } = self;
-        let whole = ended || reason.is_some();
-        if llm.operation != "embeddings" && (!text.is_empty() || reason.is_some()) {
-            let word = reason.as_deref().map(|raw| finish::word(raw).to_owned());
-            llm.output.push(said("assistant", text, word));
+        let Self { id, model, mut choices, calls, usage, ended } = self;
+        if !calls.is_empty() {
+            choices.entry(0).or_default();
         }
-        llm.finish_reasons.extend(reason);
+        let whole = ended || !choices.is_empty() && choices.values().all(|choice| choice.reason.is_some());
+        let answers = llm.operation != "embeddings";
+        let mut calls = Some(calls);
+        for Choice { text, reason } in choices.into_values() {
+            let calls = calls.take().unwrap_or_default();
+            if answers && (!text.is_empty() || reason.is_some() || !calls.is_empty()) {
+                let word = match reason.as_deref() {
+                    Some("COMPLETE") if !calls.is_empty() => Some("tool_call"),
+                    other => other.map(finish::word),
+                };
+                let mut message = said("assistant", text, word.map(str::to_owned));
+                message.parts.extend(calls.into_iter().map(Part::ToolCall));
+                llm.output.push(message);
+            }
+            llm.finish_reasons.extend(reason);
+        }
         // Vectors have no answer that could be named.
-        llm.response_id = id.filter(|_| llm.operation != "embeddings");
+        llm.response_id = id.filter(|_| answers);
         (llm.response_model, llm.usage) = (model, usage);
         if whole { Ending::Whole } else { Ending::Cut }
     }

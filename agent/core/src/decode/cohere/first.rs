@@ -133,7 +133,7 @@ fn result(value: Value) -> Option<Part> {
 }
 
 /// Calls have no ids, and parameters instead of arguments.
-fn calls(object: &mut Object) -> Vec<ToolCall> {
+pub(in crate::decode) fn calls(object: &mut Object) -> Vec<ToolCall> {
     let one = |value| {
         let Value::Object(mut call) = value else { return None };
         Some(ToolCall {

@@ -72,7 +72,7 @@ fn is_raw(path: &str) -> bool {
 }
 
 /// The deployment that Azure has in the path instead of a model in the body.
-pub(super) fn deployment(path: &str) -> Option<String> {
+pub(in crate::decode) fn deployment(path: &str) -> Option<String> {
     let mut later = None;
     for segment in segments(path) {
         if segment == "deployments" {
@@ -253,7 +253,8 @@ impl Answer for Reply {
         self.meta.read(&body);
         for choice in take_items(&mut body, "choices").into_iter().take(limits::CHOICES) {
             let Value::Object(mut choice) = choice else { continue };
-            let reason = take_text(&mut choice, "finish_reason");
+            // Mistral's models on Bedrock spell it as Anthropic does.
+            let reason = ["finish_reason", "stop_reason"].iter().find_map(|key| take_text(&mut choice, key));
             if let Some(mut message) = take_object(&mut choice, "message").map(message) {
                 message.finish_reason =
                     reason.as_deref().filter(|raw| !raw.is_empty()).map(|raw| finish::word(raw).to_owned());

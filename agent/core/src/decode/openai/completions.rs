@@ -110,7 +110,7 @@ impl Reply {
             let inner = choice.object("message").or_else(|| choice.object("delta"));
             let text = choice.text("text").or_else(|| inner.and_then(|inner| inner.text("content")));
             append(&mut slot.text, text.unwrap_or_default(), faults);
-            if let Some(reason) = choice.filled("finish_reason") {
+            if let Some(reason) = choice.filled("finish_reason").or_else(|| choice.filled("stop_reason")) {
                 slot.reason = Some(reason.to_owned());
             }
         }
