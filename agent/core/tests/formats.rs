@@ -205,6 +205,16 @@ fn converse_streams_end_whole_cut_or_in_an_exception() {
 }
 
 #[test]
+fn what_a_guardrail_says_ends_a_stream() {
+    // {"outputText":"blocked","amazon-bedrock-guardrailAction":"INTERVENED"}
+    let chunk =
+        "eyJvdXRwdXRUZXh0IjoiYmxvY2tlZCIsImFtYXpvbi1iZWRyb2NrLWd1YXJkcmFpbEFjdGlvbiI6IklOVEVSVkVORUQifQ==";
+    let path = "/model/m/invoke-with-response-stream";
+    let read = call(&Replay::new(path, r#"{"inputText":"x"}"#, event("chunk", &json!({"bytes": chunk}))));
+    assert_eq!((text(llm(&read)).as_str(), read.completion), ("blocked", Completion::Complete));
+}
+
+#[test]
 fn invoke_reads_every_family() {
     let read = |request: Value, response: Value| {
         let replay = exchange("/model/m.x-v1/invoke", &request, &response.to_string())

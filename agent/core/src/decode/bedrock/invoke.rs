@@ -250,6 +250,8 @@ impl Reply {
             Ok(_) => return faults.add("json", "a chunk is no object"),
             Err(reason) => return faults.add("json", format!("a chunk is {reason}")),
         };
+        // What a guardrail says in place of the model is all there will be.
+        self.ended |= object.contains_key("amazon-bedrock-guardrailAction");
         if let Some(metrics) = object.object("amazon-bedrock-invocationMetrics") {
             self.ended = true;
             self.metrics =
