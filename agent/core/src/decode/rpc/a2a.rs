@@ -83,7 +83,11 @@ pub(super) fn is_ours(call: &Object) -> bool {
     let params = call.object("params");
     let names = |key: &str| params.is_some_and(|params| params.text(key).is_some());
     match method {
-        "message/send" | "message/stream" | "tasks/send" | "tasks/sendSubscribe" | "SendMessage"
+        "message/send"
+        | "message/stream"
+        | "tasks/send"
+        | "tasks/sendSubscribe"
+        | "SendMessage"
         | "SendStreamingMessage" => params.is_some_and(is_send),
         // MCP has methods of these names too, and calls the task `taskId`.
         "tasks/get" | "tasks/cancel" => names("id"),
@@ -116,9 +120,7 @@ pub(super) fn is_answer(method: &str, body: &Object) -> bool {
             body.text("name").is_some() && says.iter().filter(|key| body.contains_key(**key)).count() > 1
         }
         "GetTask" | "CancelTask" => state(body) && body.text("contextId").is_some(),
-        "SubscribeToTask" => {
-            ["task", "statusUpdate"].iter().any(|key| body.object(key).is_some_and(state))
-        }
+        "SubscribeToTask" => ["task", "statusUpdate"].iter().any(|key| body.object(key).is_some_and(state)),
         // Lists and configurations look like those of anybody.
         _ => false,
     }
@@ -214,7 +216,9 @@ impl Talk {
             return;
         }
         let updates = object.contains_key("taskId");
-        if object.contains_key("status") || object.contains_key("artifact") || object.contains_key("artifacts")
+        if object.contains_key("status")
+            || object.contains_key("artifact")
+            || object.contains_key("artifacts")
         {
             self.name(object, if updates { "taskId" } else { "id" }, room);
         }
@@ -222,9 +226,10 @@ impl Talk {
         if let Some(status) = object.object("status") {
             if let Some(state) = status.filled("state") {
                 self.ended |= ends(state);
-                if self.a2a.states.len() >= limits::RPC_STATES {
+                // They are short, and count more than the texts that may have taken the room.
+                if self.a2a.states.len() >= limits::RPC_STATES || state.len() > limits::RPC_METHOD_BYTES {
                     self.full = true;
-                } else if !room.text(state).is_empty() {
+                } else {
                     self.a2a.states.push(state.to_owned());
                 }
             }

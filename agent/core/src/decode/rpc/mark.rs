@@ -51,8 +51,8 @@ impl Mark {
         let rest = a2a::path(target);
         let sure = rest == Some(a2a::CARD) && target.path.ends_with("/agent-card.json");
         let mut it = Self { verb, rest, sure, ..Self::default() };
-        let json = verb == Verb::Post
-            && value(target.headers, "content-type").is_some_and(|kind| has(kind, "json"));
+        let json =
+            verb == Verb::Post && value(target.headers, "content-type").is_some_and(|kind| has(kind, "json"));
         let named = target.headers.iter().any(|(name, _)| name.starts_with("mcp-") || name.contains("a2a-"));
         if !json && !events && !named && it.rest.is_none() {
             return None;

@@ -245,9 +245,7 @@ fn message(call: &Object, room: &mut Room) -> Mcp {
             .filter(|_| tool)
             .and_then(|arguments| room.value(arguments.clone())),
         tool_name: name.clone().filter(|_| tool),
-        target: name
-            .filter(|_| !tool)
-            .or_else(|| params.text("uri").map(|uri| room.text(uri).to_owned())),
+        target: name.filter(|_| !tool).or_else(|| params.text("uri").map(|uri| room.text(uri).to_owned())),
         traceparent: meta.text("traceparent").filter(|text| is_traceparent(text)).map(str::to_owned),
         method,
         ..Mcp::default()
@@ -268,8 +266,11 @@ fn result(mcp: &mut Mcp, given: &mut Object, room: &mut Room) {
     let Some(result) = given.remove("result") else { return };
     mcp.is_error = result.is_true("isError");
     let meta = result.object("_meta").and_then(|meta| meta.member("io.modelcontextprotocol/serverInfo"));
-    mcp.server_info =
-        result.member("serverInfo").or(meta).and_then(|info| room.value(info.clone())).or(mcp.server_info.take());
+    mcp.server_info = result
+        .member("serverInfo")
+        .or(meta)
+        .and_then(|info| room.value(info.clone()))
+        .or(mcp.server_info.take());
     if let Some(version) = result.filled("protocolVersion") {
         mcp.protocol_version = Some(room.text(version).to_owned());
     }
