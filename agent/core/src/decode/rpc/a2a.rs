@@ -105,7 +105,8 @@ pub(super) fn sends(method: &str) -> bool {
 
 /// Whether parameters, which are the body in the HTTP binding, hold a message.
 pub(super) fn is_send(params: &Object) -> bool {
-    params.object("message").is_some_and(|message| parts(message).is_some() && message.contains_key("role"))
+    let named = |message: &Object| message.contains_key("role") || message.contains_key("messageId");
+    params.object("message").is_some_and(|message| parts(message).is_some() && named(message))
 }
 
 /// Whether an answer is what a path of the HTTP binding promises.
