@@ -46,6 +46,18 @@ pub const RPC_BODY_BYTES: usize = 4 * 1024 * 1024;
 pub const RPC_BATCH: usize = 1024;
 /// Most states and texts of one task that are kept.
 pub const RPC_STATES: usize = 1024;
+/// Longest method of JSON-RPC.
+pub const RPC_METHOD_BYTES: usize = 256;
+/// Most bytes at the start of a body, or of a pipe, that are looked at for a method of MCP or A2A.
+pub const RPC_LOOK_BYTES: usize = 256 * 1024;
+/// Most bytes that one exchange of MCP or A2A keeps of what was answered, over all its messages.
+pub const RPC_KEPT_BYTES: usize = 4 * 1024 * 1024;
+/// Most messages of an answer that wait for the request to be whole.
+pub const RPC_EARLY: usize = 64;
+/// Most requests that wait for their answers on one pair of pipes.
+pub const RPC_OPEN: usize = 1024;
+/// Most bytes of lines whose requests wait for their answers on one pair of pipes.
+pub const RPC_OPEN_BYTES: usize = 16 * 1024 * 1024;
 /// Most choices of one answer (`n`).
 pub const CHOICES: usize = 256;
 /// Most fields about rate limits that one call keeps.

@@ -11,6 +11,7 @@ pub use crate::decode::rpc::pipe::{Pipe, PipeCall};
 use crate::flow::{Close, Direction, Flow, Slice, Time};
 use crate::http::{Connection, Event};
 pub use reader::Reader;
+pub(crate) use target::is_traceparent;
 
 /// The state of one observed connection.
 #[derive(Debug)]

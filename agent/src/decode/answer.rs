@@ -122,7 +122,7 @@ fn tool<'a>(id: &'a str, call: &'a Call, mcp: &'a Mcp) -> Meaning<'a> {
         "tool_arguments": mcp.tool_arguments, "session_id": mcp.session_id,
         "protocol_version": mcp.protocol_version, "client_info": mcp.client_info, "is_error": mcp.is_error,
     });
-    let operation = if mcp.method.as_deref() == Some("tools/call") { "execute_tool" } else { "other" };
+    let operation = mcp.operation().unwrap_or("other");
     Meaning { stream: mcp.stream, rpc: Some(rpc), operation, ..Meaning::empty(id, call, "mcp") }
 }
 
@@ -134,7 +134,7 @@ fn agent<'a>(id: &'a str, call: &'a Call, a2a: &'a A2a) -> Meaning<'a> {
         "request_text": a2a.request_text, "task_id": a2a.task_id, "context_id": a2a.context_id,
         "states": a2a.states, "result_texts": a2a.result_texts,
     });
-    let operation = if a2a.method.starts_with("Send") { "invoke_agent" } else { "other" };
+    let operation = a2a.operation().unwrap_or("other");
     Meaning { stream: a2a.stream, rpc: Some(rpc), operation, ..Meaning::empty(id, call, "a2a") }
 }
 

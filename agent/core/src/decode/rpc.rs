@@ -5,99 +5,198 @@
 //! Agent2Agent protocol (0.3 and 1.0).
 
 mod a2a;
+mod gate;
+mod mark;
 mod mcp;
 pub(crate) mod pipe;
+mod room;
 
 use serde_json::Value;
 
-use super::json::{Get, Object, take_text};
-use super::{Answer, Body, Ending, Event, Faults, Label, Target, json, segments};
+use super::json::{Get, Object};
+use super::{Answer, Body, Ending, Event, Faults, Label, Target, json};
 use crate::call::{Kind, Llm, RpcError};
 use crate::http::Headers;
 use crate::limits;
 use crate::redact;
+pub(crate) use gate::{Gate, Verdict};
+pub(crate) use mark::Mark;
+use mark::Verb;
+use room::Room;
 
-/// An exchange of one of them, being read.
+/// An exchange that may be one of theirs, being read.
 #[derive(Debug)]
 pub(crate) struct Rpc {
+    mark: Mark,
     talk: Talk,
+    room: Room,
     label: Label,
-    /// The answer to what was asked came.
-    answered: bool,
+    /// The response says that all went well.
+    fine: bool,
+    /// A message came as an event.
     events: bool,
 }
 
 #[derive(Debug)]
 enum Talk {
+    /// The request is not whole yet; messages of an early answer wait.
+    Early(Vec<(Object, bool)>, Room),
     Mcp(mcp::Talk),
     A2a(a2a::Talk),
-    /// An opened stream of events that may turn out to be MCP's first transport.
-    Perhaps {
-        endpoint: bool,
-    },
+    /// The answer decides.
+    Open,
+    /// It is something else.
+    Other,
 }
 
-/// Whether a request may be one, so that its body is worth keeping.
-pub(crate) fn claims(target: &Target<'_>) -> bool {
-    let field = |name: &str| value(target.headers, name);
-    match target.method {
-        "POST" => {
-            let json = field("content-type").is_some_and(|kind| kind.contains("json"));
-            json || mcp::is_marked(target.headers) || a2a::verb(target).is_some()
-        }
-        "GET" => {
-            let events = field("accept").is_some_and(|accept| accept.contains("text/event-stream"));
-            events && (mcp::is_marked(target.headers) || segments(target.path).next() == Some("sse"))
-                || a2a::verb(target).is_some()
-        }
-        "DELETE" => mcp::is_marked(target.headers),
-        _ => false,
-    }
-}
-
-/// The value of a field.
+/// The value of a field that is not empty.
 fn value<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     headers.iter().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.as_str())
 }
 
 impl Rpc {
-    /// Reads a request; `None` where it is something else.
-    pub(crate) fn new(target: &Target<'_>, body: Option<&Body>, faults: &mut Faults) -> Option<Self> {
-        let messages = body.map(|body| messages(body, faults)).unwrap_or_default();
-        let calls: Vec<&Object> = messages.iter().filter(|message| is_rpc(message)).collect();
-        let first = calls.iter().find(|call| call.text("method").is_some()).or(calls.first()).copied();
-        let talk = if let Some(talk) = a2a::Talk::new(target, first, messages.first()) {
-            Talk::A2a(talk)
-        } else if let Some(talk) = mcp::Talk::new(target, first) {
-            Talk::Mcp(talk)
-        } else if target.method == "GET" {
-            Talk::Perhaps { endpoint: false }
-        } else {
-            return None;
-        };
-        Some(Self { talk, label: Label::None, answered: false, events: false })
-    }
-
-    /// What it was. The transport's events are known from `stream`.
-    pub(crate) fn into_kind(self, stream: bool) -> (Kind, Ending) {
-        let stream = stream || self.label == Label::Events;
-        let ending = if self.events && self.answered { Ending::Whole } else { Ending::Open };
-        match self.talk {
-            Talk::Mcp(talk) => (Kind::Mcp(Box::new(talk.finish(stream))), ending),
-            Talk::A2a(talk) => (Kind::A2a(Box::new(talk.finish(stream))), ending),
-            Talk::Perhaps { endpoint: true } => {
-                (Kind::Mcp(Box::new(mcp::Talk::opened().finish(true))), ending)
-            }
-            Talk::Perhaps { .. } => (Kind::Plain, Ending::Open),
+    /// A request of which the head is known.
+    pub(crate) fn new(mark: Mark) -> Self {
+        Self {
+            mark,
+            talk: Talk::Early(Vec::new(), Room::new()),
+            room: Room::new(),
+            label: Label::None,
+            fine: false,
+            events: false,
         }
     }
 
-    fn message(&mut self, message: Object) {
-        self.answered |= match &mut self.talk {
-            Talk::Mcp(talk) => talk.answer(message),
-            Talk::A2a(talk) => talk.answer(message),
-            Talk::Perhaps { .. } => false,
+    /// Whether it has turned out to be something else.
+    pub(crate) fn is_other(&self) -> bool {
+        matches!(self.talk, Talk::Other)
+    }
+
+    /// Takes the request's body once it is whole. `lost`: there was one that could not be read.
+    pub(crate) fn request(&mut self, body: Option<&Body>, lost: bool, faults: &mut Faults) {
+        let talk = self.decide(body, lost, faults);
+        if let Talk::Early(early, _) = std::mem::replace(&mut self.talk, talk) {
+            for (message, whole) in early {
+                self.message(message, whole);
+            }
+        }
+    }
+
+    fn decide(&mut self, body: Option<&Body>, lost: bool, faults: &mut Faults) -> Talk {
+        let (mark, room) = (&self.mark, &mut self.room);
+        let messages = body.map(|body| messages(body, faults)).unwrap_or_default();
+        let calls: Vec<&Object> = messages.iter().filter(|message| is_rpc(message)).collect();
+        let protocol = calls.iter().find_map(|call| Protocol::of(call, mark));
+        match protocol {
+            Some(Protocol::A2a) => {
+                let call = calls.iter().find(|call| Protocol::of(call, mark) == Some(Protocol::A2a));
+                return call.map_or(Talk::Other, |call| Talk::A2a(a2a::Talk::asked(call, mark, room)));
+            }
+            Some(Protocol::Mcp) => return Talk::Mcp(mcp::Talk::asked(&calls, mark, room)),
+            None => {}
+        }
+        if mark.verb != Verb::Post {
+            return match mark.rest {
+                _ if mark.session.is_some() && mark.rest.is_none() => Talk::Mcp(mcp::Talk::head(mark)),
+                Some(method) if mark.a2a || mark.sure => {
+                    Talk::A2a(a2a::Talk::bound(method, None, mark, room))
+                }
+                None if mark.is_mcp() => Talk::Mcp(mcp::Talk::head(mark)),
+                _ => Talk::Open,
+            };
+        }
+        if let Some(method) = mark.rest {
+            let body = messages.first();
+            if mark.a2a && !a2a::sends(method) || body.is_some_and(a2a::is_send) {
+                return Talk::A2a(a2a::Talk::bound(method, body, mark, room));
+            }
+        }
+        // The stateless revision says in fields what the body says, so that nobody has to read it.
+        if (lost || body.is_none()) && mark.method.is_some() {
+            return Talk::Mcp(mcp::Talk::head(mark));
+        }
+        Talk::Other
+    }
+
+    /// What it was; `None` where it was something else. `stream`: the answer came as events.
+    pub(crate) fn into_kind(self, stream: bool, faults: &mut Faults) -> Option<(Kind, Ending)> {
+        let stream = stream || self.label == Label::Events;
+        let (kind, wants, got) = match self.talk {
+            Talk::Mcp(talk) if talk.listens() => {
+                // Whoever listens hears all there is, until one side has enough.
+                let ending = if self.fine { Ending::Whole } else { Ending::Open };
+                self.room.tell(faults);
+                return Some((Kind::Mcp(Box::new(talk.finish(stream))), ending));
+            }
+            Talk::Mcp(talk) => {
+                let (wants, got) = (talk.waits(), talk.is_answered());
+                (Kind::Mcp(Box::new(talk.finish(stream))), wants, got)
+            }
+            Talk::A2a(talk) => {
+                let got = talk.is_answered(self.events);
+                (Kind::A2a(Box::new(talk.finish(stream))), true, got)
+            }
+            Talk::Early(..) | Talk::Open | Talk::Other => return None,
         };
+        self.room.tell(faults);
+        let ending = match (wants, got) {
+            (true, true) => Ending::Whole,
+            // A refusal may be no message at all, and what was only acknowledged is answered elsewhere.
+            (true, false) if self.fine && stream => Ending::Cut,
+            _ => Ending::Open,
+        };
+        Some((kind, ending))
+    }
+
+    fn message(&mut self, message: Object, whole: bool) {
+        if matches!(self.talk, Talk::Open) {
+            self.talk = self.opened(&message);
+        }
+        match &mut self.talk {
+            Talk::Early(early, room) => {
+                if early.len() < limits::RPC_EARLY && room.fits(&message) {
+                    early.push((message, whole));
+                }
+            }
+            Talk::Mcp(talk) => talk.answer(message, whole, &mut self.room),
+            Talk::A2a(talk) => talk.answer(message, whole, &mut self.room),
+            Talk::Open | Talk::Other => {}
+        }
+    }
+
+    /// What a request was that did not tell, by the first message of its answer.
+    fn opened(&mut self, message: &Object) -> Talk {
+        match self.mark.rest {
+            Some(method) if a2a::is_answer(method, message) => {
+                Talk::A2a(a2a::Talk::bound(method, None, &self.mark, &mut self.room))
+            }
+            None if is_rpc(message) && mcp::is_ours(message) => Talk::Mcp(mcp::Talk::head(&self.mark)),
+            _ => Talk::Other,
+        }
+    }
+}
+
+/// Whose message it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Mcp,
+    A2a,
+}
+
+impl Protocol {
+    fn of(call: &Object, mark: &Mark) -> Option<Self> {
+        let Some(method) = call.text("method") else {
+            // An answer to a question of the server.
+            let answers = call.contains_key("result") || call.contains_key("error");
+            return (answers && mark.is_mcp()).then_some(Self::Mcp);
+        };
+        if mark.mcp {
+            Some(Self::Mcp)
+        } else if a2a::is_ours(call) || mark.a2a && a2a::is_known(method) {
+            Some(Self::A2a)
+        } else {
+            (mcp::is_ours(call) || mark.is_mcp()).then_some(Self::Mcp)
+        }
     }
 }
 
@@ -106,8 +205,12 @@ fn messages(body: &Body, faults: &mut Faults) -> Vec<Object> {
     if body.is_object() {
         return vec![body.object(faults)];
     }
+    let elements = body.elements();
+    if elements.len() > limits::RPC_BATCH {
+        faults.add("limit.rpc_batch", format!("more than {} messages in a batch", limits::RPC_BATCH));
+    }
     let object = |value| if let Value::Object(message) = value { Some(message) } else { None };
-    super::body::values(&body.elements()).filter_map(object).take(limits::RPC_BATCH).collect()
+    super::body::values(&elements).take(limits::RPC_BATCH).filter_map(object).collect()
 }
 
 fn is_rpc(message: &Object) -> bool {
@@ -115,60 +218,75 @@ fn is_rpc(message: &Object) -> bool {
 }
 
 /// The protocol's error, in JSON-RPC or in the shape of Google's APIs.
-fn error(message: &Object) -> Option<RpcError> {
+fn error(message: &Object, room: &mut Room) -> Option<RpcError> {
     let error = message.object("error")?;
     let code = error.member("code").and_then(Value::as_i64).unwrap_or(0);
     let text = error.text("message").unwrap_or_default();
-    let mut raw = Value::Object(error.clone());
-    json::shrink(&mut raw);
-    Some(RpcError { code, message: redact::text(text).into_owned(), raw })
+    let raw = room.value(Value::Object(error.clone())).unwrap_or_default();
+    Some(RpcError { code, message: redact::text(room.text(text)).into_owned(), raw })
 }
 
 impl Answer for Rpc {
-    fn head(&mut self, _status: u16, headers: &Headers) {
+    fn head(&mut self, status: u16, headers: &Headers) {
+        self.fine = (200..300).contains(&status);
         self.label = Label::new(value(headers, "content-type"));
-        if let Talk::Mcp(talk) = &mut self.talk {
-            talk.head(headers);
+        // The server gives the session its id with the answer to the first message.
+        let session = value(headers, "mcp-session-id").filter(|_| self.mark.session.is_none());
+        if let Some(session) = session {
+            self.mark.session = Some(session.to_owned());
+            match &mut self.talk {
+                Talk::Mcp(talk) => talk.session(session),
+                Talk::Open => self.talk = Talk::Mcp(mcp::Talk::head(&self.mark)),
+                _ => {}
+            }
         }
     }
 
     fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
+        if self.is_other() {
+            return;
+        }
         self.events = true;
+        let data = event.data.trim();
         if event.name == "endpoint" {
             // MCP's first transport tells where to send.
-            if let Talk::Perhaps { endpoint } = &mut self.talk {
-                *endpoint = true;
+            let place = data.starts_with('/') || data.starts_with("http");
+            if matches!(self.talk, Talk::Open) && self.mark.rest.is_none() && place {
+                self.talk = Talk::Mcp(mcp::Talk::head(&self.mark));
+            }
+            if let Talk::Mcp(talk) = &mut self.talk
+                && let Some((_, query)) = data.split_once('?')
+                && let Some(session) = mark::session(query)
+            {
+                talk.session(&session);
             }
             return;
         }
-        let data = event.data.trim();
+        // Servers that can resume begin with an event that has an id and no data.
         if data.is_empty() {
             return;
         }
         match json::parse(data.as_bytes()) {
-            Ok(Value::Object(message)) => self.message(message),
+            Ok(Value::Object(message)) => self.message(message, true),
             Ok(Value::Array(list)) => {
-                for message in list {
+                for message in list.into_iter().take(limits::RPC_BATCH) {
                     if let Value::Object(message) = message {
-                        self.message(message);
+                        self.message(message, true);
                     }
                 }
             }
+            Ok(_) | Err(_) if matches!(self.talk, Talk::Open) => self.talk = Talk::Other,
             Ok(_) => faults.add("json", "an event is no object"),
             Err(reason) => faults.add("json", format!("an event is {reason}")),
         }
     }
 
     fn body(&mut self, body: Body, faults: &mut Faults) {
-        self.message(body.into_object(faults));
+        let whole = body.is_whole();
+        self.message(body.into_object(faults), whole);
     }
 
     fn finish(self: Box<Self>, _llm: &mut Llm) -> Ending {
         Ending::Open
     }
-}
-
-/// Takes a text that is not empty.
-fn filled(object: &mut Object, key: &str) -> Option<String> {
-    take_text(object, key).filter(|text| !text.is_empty())
 }

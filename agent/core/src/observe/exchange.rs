@@ -25,10 +25,11 @@ pub(super) struct Exchange {
     llm: Option<(&'static dyn Format, Box<Llm>)>,
     settled: bool,
     answer: Option<(&'static dyn Format, Box<dyn Answer>, Intake)>,
-    /// Whether it may be MCP or A2A.
-    talks: bool,
+    /// What may be MCP or A2A, and its answer.
     rpc: Option<Box<rpc::Rpc>>,
     talk: Option<Intake>,
+    /// What was wrong with bodies that only [`Exchange::rpc`] reads; no fault of a plain call.
+    talk_faults: Faults,
     session: Option<Session>,
     /// Who is charged, as the response says.
     organization: Option<String>,
@@ -41,8 +42,8 @@ pub(super) struct Exchange {
 enum Body {
     /// Nobody will read it.
     Ignored,
-    /// Decoded so far.
-    Kept { decoder: Box<encoding::Decoder>, sieve: Box<Sieve>, whole: bool },
+    /// Decoded so far. While there is a gate, it may turn out that nobody will read it.
+    Kept { decoder: Box<encoding::Decoder>, sieve: Box<Sieve>, whole: bool, gate: Option<Box<rpc::Gate>> },
     /// Its coding is broken.
     Lost,
 }
@@ -51,23 +52,29 @@ impl Exchange {
     pub(super) fn new(flow: &Flow, index: u64, head: &RequestHead, first_byte: Time) -> Self {
         let http = target::http(flow, head);
         let (_, _, rest) = target::split(&head.target);
-        let path = rest.split('?').next().unwrap_or_default().to_owned();
-        let place = Target { method: &head.method, path: &path, headers: &head.headers };
+        let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+        let place = Target { method: &head.method, path, headers: &head.headers };
         let candidates = decode::candidates(&place);
-        let relevant = !candidates.is_empty() || socket::claims(&path);
-        let talks = rpc::claims(&place);
-        let most = if candidates.is_empty() { limits::RPC_BODY_BYTES } else { limits::REQUEST_BODY_BYTES };
-        let relevant = relevant || talks;
-        let body = if candidates.is_empty() && !talks {
-            Body::Ignored
-        } else {
+        let mark = rpc::Mark::new(&place, query);
+        let relevant = !candidates.is_empty() || socket::claims(path);
+        let begin = |most, gate| {
             let coding = target::field(&head.headers, "content-encoding");
             Body::Kept {
                 decoder: Box::new(encoding::Decoder::new(coding)),
                 sieve: Box::new(Sieve::new(most)),
                 whole: false,
+                gate,
             }
         };
+        let body = match &mark {
+            _ if !candidates.is_empty() => begin(limits::REQUEST_BODY_BYTES, None),
+            Some(mark) if mark.has_body() => {
+                let gate = mark.is_gated().then(|| Box::new(rpc::Gate::new(mark.is_said())));
+                begin(limits::RPC_BODY_BYTES, gate)
+            }
+            _ => Body::Ignored,
+        };
+        let path = path.to_owned();
         Self {
             call: Call {
                 flow: flow.id,
@@ -91,9 +98,9 @@ impl Exchange {
             llm: None,
             settled: false,
             answer: None,
-            talks,
-            rpc: None,
+            rpc: mark.map(|mark| Box::new(rpc::Rpc::new(mark))),
             talk: None,
+            talk_faults: Faults::default(),
             session: None,
             organization: None,
             faults: Faults::default(),
@@ -110,21 +117,36 @@ impl Exchange {
     }
 
     pub(super) fn request_data(&mut self, data: &[u8]) {
-        let Body::Kept { decoder, sieve, whole } = &mut self.body else { return };
+        let Body::Kept { decoder, sieve, whole, gate } = &mut self.body else { return };
         if *whole {
             return;
         }
-        if decoder.is_identity() {
-            *whole = matches!(sieve.push(data), Step::Whole(_));
-            return;
-        }
-        let mut bytes = Vec::new();
-        if let Err(error) = decoder.push(data, &mut bytes) {
-            self.faults.add(error.kind(), format!("request: {error}"));
+        let mut decoded = Vec::new();
+        let bytes = if decoder.is_identity() {
+            data
+        } else if let Err(error) = decoder.push(data, &mut decoded) {
+            let faults = if self.candidates.is_empty() { &mut self.talk_faults } else { &mut self.faults };
+            faults.add(error.kind(), format!("request: {error}"));
             self.body = Body::Lost;
+            return;
         } else {
-            *whole = matches!(sieve.push(&bytes), Step::Whole(_));
+            &decoded
+        };
+        match gate.as_mut().map(|gate| gate.push(bytes)) {
+            Some(rpc::Verdict::No) => {
+                self.body = Body::Ignored;
+                self.forget_rpc();
+                return;
+            }
+            Some(rpc::Verdict::Yes) => *gate = None,
+            Some(rpc::Verdict::More) | None => {}
         }
+        *whole = matches!(sieve.push(bytes), Step::Whole(_));
+    }
+
+    /// It is neither MCP nor A2A.
+    fn forget_rpc(&mut self) {
+        (self.rpc, self.talk, self.talk_faults) = (None, None, Faults::default());
     }
 
     pub(super) fn request_end(&mut self, time: Time) {
@@ -156,7 +178,10 @@ impl Exchange {
             }
             return;
         }
-        if let Some(rpc) = &mut self.rpc {
+        // Before the request is whole, the formats of models come first.
+        if let Some(rpc) = &mut self.rpc
+            && (self.settled || self.candidates.is_empty())
+        {
             rpc.head(head.status, &head.headers);
             self.talk = Some(Intake::new(get("content-encoding"), Label::new(get("content-type"))));
             return;
@@ -177,7 +202,10 @@ impl Exchange {
 
     pub(super) fn response_data(&mut self, data: &[u8], time: Time) {
         if let (Some(rpc), Some(intake)) = (&mut self.rpc, &mut self.talk) {
-            if intake.push(data, rpc.as_mut(), &mut self.faults) {
+            let news = intake.push(data, rpc.as_mut(), &mut self.talk_faults);
+            if rpc.is_other() {
+                self.forget_rpc();
+            } else if news {
                 self.call.first_chunk.get_or_insert(time);
             }
             return;
@@ -222,12 +250,27 @@ impl Exchange {
         if let Some(mut rpc) = self.rpc.take() {
             let mut stream = false;
             if let Some(mut intake) = self.talk.take() {
-                intake.finish(rpc.as_mut(), &mut self.faults);
+                if intake.finish(rpc.as_mut(), &mut self.talk_faults) {
+                    self.call.first_chunk.get_or_insert(time);
+                }
                 stream = intake.is_stream();
             }
-            let (kind, ending) = rpc.into_kind(stream);
-            self.call.kind = kind;
-            self.call.completion = completed(completion, ending);
+            if let Some((kind, ending)) = rpc.into_kind(stream, &mut self.talk_faults) {
+                self.call.completion = completed(completion, ending);
+                if self.call.completion == Completion::Partial {
+                    self.talk_faults.add("truncated", "the answer ended before its end");
+                }
+                self.talk_faults.into_vec().into_iter().for_each(|fault| self.faults.push(fault));
+                // What the message says is nearer to its sender than what the connection says.
+                if let Kind::Mcp(mcp) = &kind
+                    && mcp.traceparent.is_some()
+                {
+                    self.call.http.traceparent.clone_from(&mcp.traceparent);
+                }
+                self.call.kind = kind;
+            } else {
+                self.call.first_chunk = None;
+            }
         }
         self.call.faults = self.faults.into_vec();
         self.call
@@ -235,25 +278,32 @@ impl Exchange {
 
     /// Decides what the request is, and reads it. Once.
     fn settle(&mut self) {
-        if std::mem::replace(&mut self.settled, true) || self.candidates.is_empty() && !self.talks {
+        if std::mem::replace(&mut self.settled, true) || self.candidates.is_empty() && self.rpc.is_none() {
             return;
         }
-        let mut broken = false;
+        // What nobody but the decoders of MCP and A2A looks at is no fault of a plain call.
+        let mut faults = Faults::default();
+        let (mut broken, mut lost) = (false, false);
         let body = match std::mem::replace(&mut self.body, Body::Ignored) {
-            Body::Kept { mut decoder, sieve, whole } => {
+            Body::Kept { mut decoder, sieve, whole, gate: _ } => {
                 // Behind a whole document nothing was decoded, and the end of its coding may stand there.
                 if !whole && let Err(error) = decoder.finish() {
-                    self.faults.add(error.kind(), format!("request: {error}"));
+                    faults.add(error.kind(), format!("request: {error}"));
                 }
                 if sieve.is_over() {
-                    let most = limits::REQUEST_BODY_BYTES;
-                    self.faults.add("limit.request_body", format!("longer than {most} bytes"));
+                    let claimed = !self.candidates.is_empty();
+                    let most = if claimed { limits::REQUEST_BODY_BYTES } else { limits::RPC_BODY_BYTES };
+                    faults.add("limit.request_body", format!("longer than {most} bytes"));
                 }
                 broken = sieve.is_broken() || sieve.len() > 0 && !sieve.is_whole();
                 let nothing = sieve.len() == 0 || sieve.shape().is_none();
-                (!nothing).then(|| Json::new(*sieve, &mut self.faults))
+                (!nothing).then(|| Json::new(*sieve, &mut faults))
             }
-            Body::Ignored | Body::Lost => None,
+            Body::Lost => {
+                lost = true;
+                None
+            }
+            Body::Ignored => None,
         };
         let place = Target { method: &self.call.http.method, path: &self.path, headers: &self.headers };
         let fitting = decode::choose(&self.candidates, &place, body.as_ref());
@@ -264,20 +314,24 @@ impl Exchange {
             identity::from_headers(&self.headers, &mut llm);
             // Paths say something too.
             let body = body.unwrap_or_else(Json::none);
-            format.request(&place, &body, &mut llm, &mut self.faults);
+            format.request(&place, &body, &mut llm, &mut faults);
             if broken {
-                self.faults.add("json", "the request is not valid JSON");
+                faults.add("json", "the request is not valid JSON");
             }
             self.llm = Some((format, llm));
+            self.forget_rpc();
         } else {
             self.answer = None;
-            if self.talks {
-                self.rpc = rpc::Rpc::new(&place, body.as_ref(), &mut self.faults).map(Box::new);
+            if let Some(rpc) = &mut self.rpc {
+                rpc.request(body.as_ref(), lost, &mut faults);
+                if rpc.is_other() {
+                    self.forget_rpc();
+                }
             }
-            if self.rpc.is_none() && self.candidates.is_empty() {
-                // A plain call, whose body nobody was going to read.
-                self.faults = Faults::default();
-            }
+        }
+        let ours = if self.candidates.is_empty() { &mut self.talk_faults } else { &mut self.faults };
+        if !self.candidates.is_empty() || self.rpc.is_some() {
+            faults.into_vec().into_iter().for_each(|fault| ours.push(fault));
         }
         self.headers = Headers::new();
     }

@@ -87,7 +87,7 @@ fn port(authority: &str) -> (&str, Option<u16>) {
 }
 
 /// W3C Trace Context section 3.2: `00-<32 hex>-<16 hex>-<2 hex>`, neither id all zero.
-pub(super) fn is_traceparent(text: &str) -> bool {
+pub(crate) fn is_traceparent(text: &str) -> bool {
     let parts: Vec<&str> = text.trim().split('-').collect();
     let hex = |part: &str, length: usize| {
         part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

@@ -60,6 +60,13 @@ pub(super) fn of_call(call: &Call) -> Option<Failure> {
             if let Some(error) = &a2a.error {
                 return Some(Failure::new(error.code.to_string(), &error.message));
             }
+            let failed = |state: &&String| {
+                matches!(state.as_str(), "failed" | "rejected" | "TASK_STATE_FAILED" | "TASK_STATE_REJECTED")
+            };
+            // To look at a task that failed is no failure.
+            if let Some(state) = a2a.states.last().filter(failed).filter(|_| a2a.operation().is_some()) {
+                return Some(Failure::new(state.as_str(), "the agent's task did not succeed"));
+            }
         }
         _ => {}
     }

@@ -16,6 +16,26 @@ pub(super) fn attributes(call: &Call, set: &mut Attributes) -> Option<String> {
     }
 }
 
+/// The requests that a batch holds beside its first, each as a call of its own in the time of the exchange.
+pub(super) fn batch(call: &Call) -> impl Iterator<Item = Call> + '_ {
+    let others = if let Kind::Mcp(mcp) = &call.kind { mcp.others.as_slice() } else { &[] };
+    others.iter().filter(|other| !other.by_server && other.method.is_some()).map(|other| Call {
+        kind: Kind::Mcp(Box::new(other.clone())),
+        flow: call.flow,
+        index: call.index,
+        process: call.process,
+        plane: call.plane,
+        start: call.start,
+        request_end: call.request_end,
+        first_byte: call.first_byte,
+        first_chunk: call.first_chunk,
+        end: call.end,
+        http: call.http.clone(),
+        completion: call.completion,
+        faults: Vec::new(),
+    })
+}
+
 /// The span's name is the method and the tool or prompt that it names, never the address of a resource.
 fn tool(mcp: &Mcp, set: &mut Attributes) -> Option<String> {
     set.maybe(names::MCP_SESSION_ID, mcp.session_id.as_deref());
@@ -27,7 +47,7 @@ fn tool(mcp: &Mcp, set: &mut Attributes) -> Option<String> {
     let target = mcp.target.as_deref();
     match (&mcp.tool_name, method) {
         (Some(tool), _) => {
-            set.plain(names::OPERATION_NAME, "execute_tool");
+            set.maybe(names::OPERATION_NAME, mcp.operation());
             set.plain(names::TOOL_NAME, tool.as_str());
             if let Some(arguments) = &mcp.tool_arguments {
                 set.json(names::TOOL_ARGUMENTS, arguments.clone(), Class::Content);
@@ -55,10 +75,9 @@ fn agent(a2a: &A2a, set: &mut Attributes) -> Option<String> {
     set.plain(names::RPC_METHOD, a2a.method.as_str());
     set.maybe(names::CONVERSATION_ID, a2a.context_id.as_deref());
     failure(a2a.error.as_ref(), set);
-    if a2a.method.starts_with("Send") {
-        set.plain(names::OPERATION_NAME, "invoke_agent");
-    }
-    Some(a2a.method.clone())
+    set.maybe(names::OPERATION_NAME, a2a.operation());
+    // To send a message is to invoke the agent, whose name the message does not tell.
+    Some(a2a.operation().unwrap_or(&a2a.method).to_owned())
 }
 
 fn id(id: Option<&Value>, set: &mut Attributes) {

@@ -284,6 +284,16 @@ impl Run {
         if let Some(tool) = self.tools.holding(&urls, call.start, call.process) {
             (parent, rule) = (tool, "url_in_arguments");
         }
+        let id = self.call_id(call);
+        self.exchange(call, id, parent, rule);
+        for (ordinal, other) in (1..).zip(rpc::batch(call)) {
+            let id = self.tool_id(id, ordinal);
+            self.exchange(&other, id, parent, rule);
+        }
+    }
+
+    /// The span of an exchange that is no call of a model.
+    fn exchange(&mut self, call: &Call, id: SpanId, parent: SpanId, rule: &'static str) {
         let mut set = Attributes::default();
         http::plain(call, &mut set);
         http::exchange(call, &mut set);
@@ -292,7 +302,7 @@ impl Run {
             .or_else(|| Some(call.http.method.clone()).filter(|method| !method.is_empty()))
             .unwrap_or_else(|| "HTTP".to_owned());
         let resource = self.resource(call.process);
-        let draft = self.draft(self.call_id(call), parent, name, call.start..call.end, set, &resource);
+        let draft = self.draft(id, parent, name, call.start..call.end, set, &resource);
         self.emit(draft.kind(SpanKind::Client).failed(outcome::of_call(call)));
     }
 

@@ -64,9 +64,13 @@ impl View<'_> {
     pub(super) fn line(&self) -> Line {
         let mut line = match self.text(names::OPERATION_NAME).as_deref() {
             _ if self.value(names::UNREAD_REASON).is_some() => self.unread(),
+            Some("invoke_agent") if self.value(names::RPC_METHOD).is_some() => self.rpc(),
             Some("invoke_agent") => self.agent(),
             Some("execute_tool") => self.tool(),
             Some(_) => self.model_call(),
+            None if self.value(names::MCP_METHOD_NAME).or(self.value(names::RPC_METHOD)).is_some() => {
+                self.rpc()
+            }
             None if self.value(names::HTTP_METHOD).is_some() => self.http(),
             None if self.value(names::PROCESS_PID).is_some() => self.process(),
             None => Line { head: text::clean(&self.span.name), ..Line::default() },
@@ -181,6 +185,15 @@ impl View<'_> {
         let size = self.number(names::HTTP_RESPONSE_BODY_SIZE).map(text::bytes);
         let tail = std::iter::once(status).chain(size).collect();
         Line { head: method, middle: url, tail, folds: true, ..Line::default() }
+    }
+
+    /// A message of MCP or A2A that calls no tool: what it asks for, and whom.
+    fn rpc(&self) -> Line {
+        let method = self.text(names::MCP_METHOD_NAME).map(|method| format!("mcp {method}"));
+        let method = method.or_else(|| self.text(names::RPC_METHOD).map(|method| format!("a2a {method}")));
+        let asked = self.text(names::PROMPT_NAME).or_else(|| self.text(names::MCP_RESOURCE_URI));
+        let middle = asked.or_else(|| self.text(names::SERVER_ADDRESS)).unwrap_or_default();
+        Line { head: method.unwrap_or_default(), middle, folds: true, ..Line::default() }
     }
 
     fn unread(&self) -> Line {

@@ -21,7 +21,7 @@ pub struct Look {
 
 /// Whether the tree makes use of an attribute.
 pub(super) fn reads(key: &str) -> bool {
-    const READ: [&str; 29] = [
+    const READ: [&str; 33] = [
         names::OPERATION_NAME,
         names::AGENT_NAME,
         names::REQUEST_MODEL,
@@ -32,6 +32,10 @@ pub(super) fn reads(key: &str) -> bool {
         names::OUTPUT_TOKENS,
         names::CACHE_READ_TOKENS,
         names::REASONING_TOKENS,
+        names::MCP_METHOD_NAME,
+        names::MCP_RESOURCE_URI,
+        names::PROMPT_NAME,
+        names::RPC_METHOD,
         names::TOOL_NAME,
         names::TOOL_ARGUMENTS,
         names::TOOL_RESULT,

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
-use super::mcp;
+use super::{Room, is_rpc, mcp, messages};
 use crate::call::Mcp;
-use crate::decode::json::{self, Get, Object};
+use crate::decode::json::{Get, Object};
+use crate::decode::{Body, Faults, Sieve};
 use crate::flow::{Direction, Time};
 use crate::limits;
 
@@ -27,17 +28,38 @@ pub struct PipeCall {
 #[derive(Debug, Default)]
 pub struct Pipe {
     lines: [Line; 2],
-    open: VecDeque<(Direction, Time, mcp::Talk, Value)>,
+    open: VecDeque<Open>,
+    /// Bytes of the lines whose requests are open.
+    held: usize,
     /// Whether MCP was spoken at all; before that, lines are not counted as lost.
     spoken: bool,
+    /// Bytes that passed before it was.
+    looked: usize,
+    /// The revision of the protocol that both sides agreed on.
+    revision: Option<String>,
     lost: u64,
 }
 
+/// The line that is being read.
 #[derive(Debug, Default)]
-struct Line {
-    bytes: Vec<u8>,
-    /// The line is too long and is skipped to its end.
-    skipping: bool,
+enum Line {
+    #[default]
+    Blank,
+    Json(Box<Sieve>),
+    /// It is no JSON, and skipped to its end.
+    Other,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+struct Open {
+    direction: Direction,
+    start: Time,
+    id: Value,
+    token: Option<Value>,
+    bytes: usize,
+    talk: mcp::Talk,
+    room: Room,
 }
 
 impl Pipe {
@@ -51,7 +73,13 @@ impl Pipe {
         self.spoken
     }
 
-    /// Lines that were too long, and calls that were forgotten because too many were open.
+    /// Whether so much passed without a word of MCP that nothing more is looked at.
+    pub fn is_other(&self) -> bool {
+        !self.spoken && self.looked >= limits::RPC_LOOK_BYTES
+    }
+
+    /// Lines that were too long to be kept whole, and calls that were let go unanswered because too many were
+    /// open.
     pub fn lost(&self) -> u64 {
         self.lost
     }
@@ -60,80 +88,132 @@ impl Pipe {
     pub fn push(&mut self, direction: Direction, bytes: &[u8], time: Time, out: &mut Vec<PipeCall>) {
         let side = usize::from(direction == Direction::ToClient);
         let mut rest = bytes;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let (line, after) = rest.split_at(end);
-            rest = after.get(1..).unwrap_or_default();
-            self.append(side, line);
-            let whole = std::mem::take(&mut self.lines[side]);
-            if !whole.skipping {
-                self.line(direction, whole.bytes.trim_ascii(), time, out);
+        while !rest.is_empty() && !self.is_other() {
+            // Up to the bound and no byte further, however the bytes were cut.
+            let most = if self.spoken { rest.len() } else { limits::RPC_LOOK_BYTES - self.looked };
+            let seen = &rest[..most.min(rest.len())];
+            let end = memchr::memchr(b'\n', seen);
+            let used = end.map_or(seen.len(), |end| end + 1);
+            if !self.spoken {
+                self.looked += used;
+            }
+            self.lines[side].push(&seen[..end.unwrap_or(used)]);
+            rest = &rest[used..];
+            if end.is_some()
+                && let Line::Json(sieve) = std::mem::take(&mut self.lines[side])
+            {
+                self.line(direction, *sieve, time, out);
             }
         }
-        self.append(side, rest);
+        if self.is_other() {
+            self.lines = Default::default();
+        }
     }
 
     /// Nothing more comes; appends what was never answered.
     pub fn finish(&mut self, out: &mut Vec<PipeCall>) {
-        for (direction, start, talk, _) in self.open.drain(..) {
-            out.push(PipeCall { direction, start, end: None, mcp: talk.finish(false) });
-        }
+        self.held = 0;
+        out.extend(self.open.drain(..).map(|open| open.end(None)));
     }
 
-    fn append(&mut self, side: usize, bytes: &[u8]) {
-        let line = &mut self.lines[side];
-        if line.skipping {
+    fn line(&mut self, direction: Direction, sieve: Sieve, time: Time, out: &mut Vec<PipeCall>) {
+        let (bytes, over, whole) = (sieve.len(), sieve.is_over(), sieve.is_whole());
+        if sieve.is_broken() || !whole {
             return;
         }
-        if line.bytes.len() + bytes.len() > limits::RPC_BODY_BYTES {
-            *line = Line { bytes: Vec::new(), skipping: true };
-            self.lost += u64::from(self.spoken);
-        } else {
-            line.bytes.extend_from_slice(bytes);
+        // What is broken in a line that is none of ours is nobody's fault.
+        let mut faults = Faults::default();
+        let body = Body::new(sieve, &mut faults);
+        for message in messages(&body, &mut faults) {
+            if is_rpc(&message) {
+                self.message(direction, message, bytes, time, out);
+            }
         }
+        self.lost += u64::from(over && self.spoken);
     }
 
-    fn line(&mut self, direction: Direction, line: &[u8], time: Time, out: &mut Vec<PipeCall>) {
-        let messages = match json::parse(line) {
-            Ok(Value::Array(list)) => list,
-            Ok(one @ Value::Object(_)) => vec![one],
-            _ => return,
+    fn message(
+        &mut self,
+        direction: Direction,
+        message: Object,
+        bytes: usize,
+        time: Time,
+        out: &mut Vec<PipeCall>,
+    ) {
+        let Some(method) = message.text("method") else {
+            return self.answer(direction, message, time, out);
         };
-        for message in messages.into_iter().take(limits::RPC_BATCH) {
-            if let Value::Object(message) = message
-                && super::is_rpc(&message)
-            {
-                self.message(direction, message, time, out);
-            }
+        self.spoken |= mcp::is_ours(&message);
+        if !self.spoken {
+            return;
+        }
+        if method == "notifications/progress" && self.progress(direction, &message) {
+            return;
+        }
+        let meta = message.object("params").and_then(|params| params.object("_meta"));
+        let token = meta.and_then(|meta| meta.member("progressToken")).cloned();
+        let mut room = Room::new();
+        let mut talk = mcp::Talk::alone(&message, &mut room);
+        talk.revision(self.revision.as_deref());
+        let Some(id) = message.member("id").cloned() else {
+            out.push(PipeCall { direction, start: time, end: None, mcp: talk.finish(false) });
+            return;
+        };
+        self.open.push_back(Open { direction, start: time, id, token, bytes, talk, room });
+        self.held += bytes;
+        while self.open.len() > limits::RPC_OPEN || self.held > limits::RPC_OPEN_BYTES {
+            let Some(oldest) = self.open.pop_front() else { break };
+            self.held -= oldest.bytes;
+            self.lost += 1;
+            out.push(oldest.end(None));
         }
     }
 
-    fn message(&mut self, direction: Direction, message: Object, time: Time, out: &mut Vec<PipeCall>) {
-        if message.contains_key("method") {
-            self.spoken |= mcp::is_ours(&message);
-            if !self.spoken {
-                return;
-            }
-            let talk = mcp::Talk::asked(&message);
-            match message.member("id") {
-                None => out.push(PipeCall { direction, start: time, end: None, mcp: talk.finish(false) }),
-                Some(id) => {
-                    if self.open.len() >= limits::PIPELINE {
-                        self.open.pop_front();
-                        self.lost += 1;
-                    }
-                    self.open.push_back((direction, time, talk, id.clone()));
-                }
-            }
-            return;
-        }
+    /// Tells a request how far it is; false where none has the token.
+    fn progress(&mut self, direction: Direction, message: &Object) -> bool {
+        let params = message.object("params");
+        let Some(token) = params.and_then(|params| params.member("progressToken")) else { return false };
+        let mut open = self.open.iter_mut();
+        let asked = open.find(|open| open.direction != direction && open.token.as_ref() == Some(token));
+        asked.map(|open| open.talk.progressed()).is_some()
+    }
+
+    fn answer(&mut self, direction: Direction, message: Object, time: Time, out: &mut Vec<PipeCall>) {
         // An answer goes the other way than its question.
-        let place = self
-            .open
-            .iter()
-            .position(|(asked, _, _, id)| *asked != direction && message.get("id") == Some(id));
-        if let Some((direction, start, mut talk, _)) = place.and_then(|at| self.open.remove(at)) {
-            talk.answer(message);
-            out.push(PipeCall { direction, start, end: Some(time), mcp: talk.finish(false) });
+        let fits = |open: &Open| open.direction != direction && message.get("id") == Some(&open.id);
+        let Some(mut open) = self.open.iter().position(fits).and_then(|at| self.open.remove(at)) else {
+            return;
+        };
+        self.held -= open.bytes;
+        open.talk.answer(message, true, &mut open.room);
+        let call = open.end(Some(time));
+        if call.mcp.method.as_deref() == Some("initialize") {
+            self.revision.clone_from(&call.mcp.protocol_version);
+        }
+        out.push(call);
+    }
+}
+
+impl Open {
+    fn end(self, end: Option<Time>) -> PipeCall {
+        PipeCall { direction: self.direction, start: self.start, end, mcp: self.talk.finish(false) }
+    }
+}
+
+impl Line {
+    fn push(&mut self, bytes: &[u8]) {
+        if matches!(self, Self::Blank) {
+            let text = bytes.trim_ascii_start();
+            match text.first() {
+                None => return,
+                Some(b'{' | b'[') => *self = Self::Json(Box::new(Sieve::new(limits::RPC_BODY_BYTES))),
+                Some(_) => *self = Self::Other,
+            }
+        }
+        if let Self::Json(sieve) = self
+            && !sieve.is_whole()
+        {
+            sieve.push(bytes);
         }
     }
 }
@@ -209,6 +289,6 @@ mod tests {
         pipe.push(Direction::ToOrigin, &vec![b'x'; limits::RPC_BODY_BYTES + 1], Time(2), &mut out);
         pipe.finish(&mut out);
         assert!(out.is_empty() && !pipe.is_mcp() && pipe.lost() == 0);
-        assert!(pipe.lines.iter().all(|line| line.bytes.is_empty()));
+        assert!(pipe.is_other() && pipe.lines.iter().all(|line| matches!(line, Line::Blank)));
     }
 }
