@@ -408,7 +408,7 @@ fn mcp_and_a2a_are_told_by_what_is_said() {
     let Kind::Mcp(mcp) = &failed.kind else { panic!("{:?}", failed.kind) };
     assert_eq!(mcp.error.as_ref().unwrap().code, -32601);
 
-    let request = json!({"jsonrpc": "2.0", "id": "a", "method": "message/send", "params": {"message": {"kind": "message",
+    let request = json!({"jsonrpc": "2.0", "id": "a", "method": "message/send", "params": {"message": {"kind": "message", "role": "user", "messageId": "m",
         "parts": [{"kind": "text", "text": "hi"}]}}});
     let answer = json!({"jsonrpc": "2.0", "id": "a", "result": {"kind": "task", "id": "t", "contextId": "c",
         "status": {"state": "completed"}, "artifacts": [{"parts": [{"kind": "text", "text": "4"}]}]}});
@@ -417,7 +417,7 @@ fn mcp_and_a2a_are_told_by_what_is_said() {
     let Kind::A2a(a2a) = &old.kind else { panic!("{:?}", old.kind) };
     assert_eq!(
         (a2a.method.as_str(), a2a.version.as_deref(), a2a.task_id.as_deref()),
-        ("SendMessage", Some("0.3"), Some("t"))
+        ("message/send", Some("0.3"), Some("t"))
     );
     assert_eq!(
         (a2a.states.as_slice(), a2a.result_texts.as_slice()),
