@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub use table::Broken;
 
-use crate::call::{Call, Kind, Llm, Usage};
+use crate::call::{Call, Kind, Llm, Part, Usage};
 use crate::decode::json::{Get, Object};
 use crate::flow::Time;
 use table::Table;
@@ -65,7 +65,7 @@ pub enum Unpriced {
     /// No price is known for this service tier of it.
     #[error("no price is known for the service tier; add one with --prices")]
     Tier,
-    /// Something was used for which the price is not known: audio, or a cache for an hour.
+    /// Something was used for which the price is not known: a search, a picture, a cache for an hour.
     #[error("no price is known for a part of what was used")]
     Part,
 }
@@ -133,6 +133,13 @@ impl Book {
         let (Some(input), Some(output)) = (usage.input, usage.output.or(silent.then_some(0))) else {
             return Err(Unpriced::Counts);
         };
+        // What the provider did beside generating is billed beside it, by the search, the run or the picture.
+        let beside = |part: &Part| {
+            matches!(part, Part::ServerTool { .. } | Part::Media { modality: "image" | "video", .. })
+        };
+        if llm.output.iter().flat_map(|message| &message.parts).any(beside) {
+            return Err(Unpriced::Part);
+        }
         let names = [llm.response_model.as_deref(), llm.request_model.as_deref()];
         let tier = tier(llm.service_tier.as_deref());
         let mut why = Unpriced::Model;
@@ -179,6 +186,10 @@ fn tier(said: Option<&str>) -> Option<&str> {
 /// The cost that a usage object states: OpenRouter and the Vercel gateway `cost`, Perplexity
 /// `cost.total_cost`, xAI `cost_in_usd_ticks` of 10^-10 dollars.
 pub(crate) fn stated(usage: &Object) -> Option<f64> {
+    // With a key of one's own, it is the gateway's fee and no more.
+    if usage.is_true("is_byok") {
+        return None;
+    }
     let cost = match usage.member("cost") {
         Some(Value::Object(parts)) => parts.number("total_cost"),
         Some(Value::String(text)) => text.parse().ok(),

@@ -148,10 +148,11 @@ impl Provider {
 }
 
 impl Model {
-    /// The prices that hold at a time for a tier: the last that apply.
+    /// The prices that hold at a time for a tier: of dated ones the last, of tiers the first, as in the source.
     pub(super) fn at(&self, time: Time, tier: Option<&str>) -> Option<&Prices> {
         let mut entries = self.entries.iter().filter(|entry| entry.holds(time, tier));
-        entries.next_back().map(|entry| &entry.prices)
+        let entry = if tier.is_some() { entries.next() } else { entries.next_back() };
+        entry.map(|entry| &entry.prices)
     }
 }
 

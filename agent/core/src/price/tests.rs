@@ -76,6 +76,11 @@ fn what_is_not_known_has_no_cost_and_a_reason() {
     // A host that says nothing may be anybody's.
     let anybody = Llm { provider_said: false, ..call("openai", "gpt-4o", tokens(1, 1)) };
     assert_eq!(cost(&anybody), Err(Unpriced::Model));
+    // A search that the provider made is billed by the search.
+    let part = crate::call::Part::ServerTool { id: None, name: "web_search".into(), item: Value::Null };
+    let message = crate::call::Message { parts: vec![part], ..Default::default() };
+    let searched = Llm { output: vec![message], ..call("openai", "gpt-4o", tokens(1, 1)) };
+    assert_eq!(cost(&searched), Err(Unpriced::Part));
     // More cached than sent is no count.
     let usage = Usage { cache_read: Some(11), ..tokens(10, 1) };
     assert_eq!(cost(&call("openai", "gpt-4o", usage)), Err(Unpriced::Counts));
@@ -102,6 +107,7 @@ fn a_stated_cost_wins() {
     assert_eq!(stated(json!({"cost": {"total_cost": 0.006}})), Some(0.006));
     assert_eq!(stated(json!({"cost_in_usd_ticks": 20_000_000_000_u64})), Some(2.0));
     assert_eq!(stated(json!({"cost": -1})), None);
+    assert_eq!(stated(json!({"cost": 0.1, "is_byok": true})), None);
     assert_eq!(stated(json!({})), None);
 }
 
