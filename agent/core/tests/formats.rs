@@ -438,7 +438,11 @@ fn mcp_and_a2a_are_told_by_what_is_said() {
 fn what_stands_behind_an_answer_is_not_read_wherever_it_is_cut() {
     let request = json!({"model": "m", "messages": []});
     let answer = r#"{"id":"c","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}} x {"id":"d"} y {"id":"e"}"#;
+    let list = r#"[{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}]}] , [{"error":{"message":"b"}}]"#;
     for seed in 0..200 {
+        let listed =
+            exchange("/v1beta/models/m:streamGenerateContent", &json!({"contents": []}), list).run(seed);
+        assert!(llm(&listed[0]).error.is_none() && text(llm(&listed[0])) == "a", "{seed}");
         let calls = exchange("/v1/chat/completions", &request, answer).run(seed);
         let llm = llm(&calls[0]);
         assert_eq!((llm.response_id.as_deref(), llm.stream), (Some("c"), false), "{seed}");

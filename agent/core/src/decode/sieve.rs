@@ -101,6 +101,10 @@ impl Sieve {
 
     /// Takes bytes up to the end of the document.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Step {
+        // What stands behind the end is no part of it, in this piece or in a later one.
+        if self.is_whole() {
+            return Step::Whole(0);
+        }
         let mut done = 0;
         // Pieces, so that media is recognised before much of it was copied.
         for piece in bytes.chunks(limits::MEDIA_BYTES) {
