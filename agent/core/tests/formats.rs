@@ -450,6 +450,19 @@ fn what_stands_behind_an_answer_is_not_read_wherever_it_is_cut() {
 }
 
 #[test]
+fn a_refusal_is_an_error_whatever_its_body_says() {
+    for body in ["<html>", "", r#"{"title":"no"}"#] {
+        let mut replay = exchange("/v1/chat/completions", &json!({"model": "m", "messages": []}), body);
+        replay.status = 503;
+        let call = call(&replay);
+        assert_eq!(llm(&call).error.as_ref().unwrap().kind, "503", "{body}");
+    }
+    // An app's own chat is nobody's format.
+    let app = exchange("/api/chat", &json!({"message": "hi", "conversation_id": "c"}), r#"{"reply":"ho"}"#);
+    assert!(matches!(call(&app).kind, Kind::Plain));
+}
+
+#[test]
 fn whose_format_it_is_is_not_whose_host_it_is() {
     let request = json!({"model": "m", "messages": []});
     let answer = r#"{"id":"c","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"cost":0.5}}"#;

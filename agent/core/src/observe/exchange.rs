@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::target;
-use crate::call::{Call, Completion, Fault, Kind, Llm};
+use crate::call::{Call, Completion, Fault, Kind, Llm, ProviderError};
 use crate::decode::{
     self, Answer, Body as Json, Ending, Faults, Format, Intake, Label, Sieve, Step, Target, identity, rpc,
     socket,
@@ -241,6 +241,12 @@ impl Exchange {
                 // What was neither events nor JSON has no end of its own.
                 let ending = if llm.stream { ending } else { Ending::Open };
                 self.call.completion = completed(completion, ending);
+            }
+            // A refusal whose body says nothing in a known shape is still one.
+            let refused = self.call.http.status.filter(|status| *status >= 400);
+            if let Some(status) = refused.filter(|_| llm.error.is_none()) {
+                let message = format!("HTTP status {status}");
+                llm.error = Some(ProviderError { kind: status.to_string(), message });
             }
             if self.call.completion == Completion::Partial {
                 self.faults.add("truncated", "the answer ended before its end");

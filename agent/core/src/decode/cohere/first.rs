@@ -34,14 +34,13 @@ impl Format for First {
     }
 
     fn claim(&self, target: &Target<'_>) -> Claim {
-        let known = tail(target.path, &["v1", "chat"]) || tail(target.path, &["chat"]);
+        let known = tail(target.path, &["v1", "chat"]);
         if target.method == "POST" && known { Claim::Perhaps } else { Claim::No }
     }
 
     fn fits(&self, body: &Body) -> bool {
         // Many servers take a message; the words beside it are Cohere's.
-        const WORDS: &[&str] =
-            &["model", "chat_history", "preamble", "connectors", "tool_results", "conversation_id", "k", "p"];
+        const WORDS: &[&str] = &["model", "chat_history", "preamble", "connectors", "tool_results"];
         body.is_text("message") && WORDS.iter().any(|word| body.has(word))
     }
 
