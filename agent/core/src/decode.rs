@@ -208,6 +208,16 @@ pub(crate) fn begin(format: &dyn Format, host: &str, port: u16) -> Llm {
     }
 }
 
+/// The object that an event's data holds; what is none is a fault.
+fn object(data: &str, faults: &mut Faults) -> Option<json::Object> {
+    match json::parse(data.as_bytes()) {
+        Ok(serde_json::Value::Object(object)) => return Some(object),
+        Ok(_) => faults.add("json", "an event is no object"),
+        Err(reason) => faults.add("json", format!("an event is {reason}")),
+    }
+    None
+}
+
 /// The path's segments, last first, empty ones left out.
 fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.rsplit('/').filter(|segment| !segment.is_empty())

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::json::{self, Get, Object};
+use super::json::{Get, Object};
 use super::openai::completions::{prompt, said};
 use super::{Answer, Body, Claim, Ending, Event, Faults, Format, Target, append, finish, openai, segments};
 use crate::call::{Lazy, Llm, Params, ProviderError, Usage};
@@ -96,10 +96,8 @@ impl Reply {
 
 impl Answer for Reply {
     fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
-        match json::parse(event.data.trim().as_bytes()) {
-            Ok(Value::Object(object)) => self.read(&object, faults),
-            Ok(_) => faults.add("json", "an event is no object"),
-            Err(reason) => faults.add("json", format!("an event is {reason}")),
+        if let Some(object) = crate::decode::object(event.data.trim(), faults) {
+            self.read(&object, faults);
         }
     }
 

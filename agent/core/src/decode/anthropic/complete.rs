@@ -1,9 +1,7 @@
 //! Text Completions, Anthropic's first format: `POST …/v1/complete`. It says no usage.
 
-use serde_json::Value;
-
 use crate::call::{Lazy, Llm, Params, ProviderError};
-use crate::decode::json::{self, Get, Object};
+use crate::decode::json::{Get, Object};
 use crate::decode::openai::completions::{prompt, said};
 use crate::decode::{
     Answer, Body, Claim, Ending, Event, Faults, Format, Target, append, finish, identity, openai, tail,
@@ -82,10 +80,8 @@ impl Answer for Reply {
         if event.name == "ping" {
             return;
         }
-        match json::parse(event.data.trim().as_bytes()) {
-            Ok(Value::Object(object)) => self.read(&object, faults),
-            Ok(_) => faults.add("json", "an event is no object"),
-            Err(reason) => faults.add("json", format!("an event is {reason}")),
+        if let Some(object) = crate::decode::object(event.data.trim(), faults) {
+            self.read(&object, faults);
         }
     }
 

@@ -285,11 +285,7 @@ impl Answer for Reply {
     }
 
     fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
-        let object = match json::parse(event.data.trim().as_bytes()) {
-            Ok(Value::Object(object)) => object,
-            Ok(_) => return faults.add("json", "an event is no object"),
-            Err(reason) => return faults.add("json", format!("an event is {reason}")),
-        };
+        let Some(object) = crate::decode::object(event.data.trim(), faults) else { return };
         if event.exception {
             self.fail(event.name, object.text("message").unwrap_or_default());
         } else {

@@ -301,11 +301,7 @@ impl Answer for Reply {
             }
             return;
         }
-        let object = match json::parse(event.data.trim().as_bytes()) {
-            Ok(Value::Object(object)) => object,
-            Ok(_) => return faults.add("json", "an event is no object"),
-            Err(reason) => return faults.add("json", format!("an event is {reason}")),
-        };
+        let Some(object) = crate::decode::object(event.data.trim(), faults) else { return };
         if event.exception {
             let message = object.text("message").unwrap_or_default();
             self.error = Some(failure(Some(event.name), message));

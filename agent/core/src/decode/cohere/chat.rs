@@ -137,11 +137,7 @@ impl Answer for Reply {
         if data.is_empty() || data == "[DONE]" {
             return;
         }
-        let mut object = match json::parse(data.as_bytes()) {
-            Ok(Value::Object(object)) => object,
-            Ok(_) => return faults.add("json", "an event is no object"),
-            Err(reason) => return faults.add("json", format!("an event is {reason}")),
-        };
+        let Some(mut object) = crate::decode::object(data, faults) else { return };
         let index = object.count("index").unwrap_or(0);
         let kind = object.text("type").unwrap_or(event.name).to_owned();
         openai::first(&mut self.id, object.text("id"));

@@ -44,7 +44,7 @@ impl Format for First {
         body.is_text("message") && WORDS.iter().any(|word| body.has(word))
     }
 
-    fn request(&self, _target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
+    fn request(&self, _target: &Target<'_>, body: &Body, llm: &mut Llm, _faults: &mut Faults) {
         let small = body.small();
         llm.request_model = small.filled("model").map(str::to_owned);
         llm.params = chat::params(small);
@@ -66,7 +66,6 @@ impl Format for First {
         input.truncate(limits::PARTS);
         llm.input = input.into();
         llm.tools = Lazy::new(body.list("tools"), tools);
-        let _ = faults;
     }
 
     fn answer(&self) -> Box<dyn Answer> {
@@ -220,11 +219,7 @@ impl Answer for Reply {
         if data.is_empty() || data == "[DONE]" {
             return;
         }
-        let mut object = match json::parse(data.as_bytes()) {
-            Ok(Value::Object(object)) => object,
-            Ok(_) => return faults.add("json", "an event is no object"),
-            Err(reason) => return faults.add("json", format!("an event is {reason}")),
-        };
+        let Some(mut object) = crate::decode::object(data, faults) else { return };
         match object.text("event_type").unwrap_or_default() {
             "text-generation" => append(&mut self.text, object.text("text").unwrap_or_default(), faults),
             "tool-calls-generation" => self.calls = calls(&mut object),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::chat::Meta;
 use crate::call::{Lazy, Llm, Message, Part};
-use crate::decode::json::{self, Get, Object, take_items};
+use crate::decode::json::{Get, Object, take_items};
 use crate::decode::{
     Answer, Body, Claim, Ending, Event, Faults, Format, Target, append, body, finish, identity, tail,
 };
@@ -122,11 +122,11 @@ impl Answer for Reply {
         match event.data.trim() {
             "[DONE]" => self.done = true,
             "" => {}
-            data => match json::parse(data.as_bytes()) {
-                Ok(Value::Object(object)) => self.read(object, faults),
-                Ok(_) => faults.add("json", "an event is no object"),
-                Err(reason) => faults.add("json", format!("an event is {reason}")),
-            },
+            data => {
+                if let Some(object) = crate::decode::object(data, faults) {
+                    self.read(object, faults);
+                }
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{error, items, usage};
 use crate::call::{Conversation, Lazy, Llm, Message, Part, ProviderError};
-use crate::decode::json::{self, Get, Object, take_items, take_object, take_text};
+use crate::decode::json::{Get, Object, take_items, take_object, take_text};
 use crate::decode::{
     Answer, Body, Claim, Ending, Event, Faults, Format, Target, append, body, finish, identity, segments,
     tail,
@@ -201,10 +201,8 @@ impl Reply {
             self.delta(&head, delta, faults);
             return false;
         }
-        match json::parse(data.as_bytes()) {
-            Ok(Value::Object(event)) => self.whole(event, faults),
-            Ok(_) => faults.add("json", "an event is no object"),
-            Err(reason) => faults.add("json", format!("an event is {reason}")),
+        if let Some(event) = crate::decode::object(data, faults) {
+            self.whole(event, faults);
         }
         self.terminal
     }

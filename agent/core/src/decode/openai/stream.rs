@@ -64,11 +64,7 @@ impl Chunks {
             }
             return;
         }
-        let chunk = match json::parse(data.as_bytes()) {
-            Ok(Value::Object(chunk)) => chunk,
-            Ok(_) => return faults.add("json", "an event is no object"),
-            Err(reason) => return faults.add("json", format!("an event is {reason}")),
-        };
+        let Some(chunk) = crate::decode::object(data, faults) else { return };
         meta.read(&chunk);
         for choice in chunk.items("choices") {
             if let Some(place) = self.choice(choice.count("index").unwrap_or(0), faults) {

@@ -196,11 +196,7 @@ impl Answer for Reply {
             self.done = true;
             return;
         }
-        let mut body = match json::parse(data.as_bytes()) {
-            Ok(Value::Object(body)) => body,
-            Ok(_) => return faults.add("json", "an event is no object"),
-            Err(reason) => return faults.add("json", format!("an event is {reason}")),
-        };
+        let Some(mut body) = crate::decode::object(data, faults) else { return };
         let kind = body.filled("event_type").unwrap_or(event.name).to_owned();
         let index = body.count("index").unwrap_or(0);
         match kind.as_str() {
