@@ -104,5 +104,7 @@ fn licences() -> Result<()> {
         // It runs for two seconds: compiling it well would take longer.
         run(install.args(["--config", "profile.release.opt-level=0"]))?;
     }
+    // It reads the crates of every platform; a build has fetched only those of this one.
+    run(cargo().args(["fetch", "--locked"]))?;
     run(Command::new(deny).args(["--offline", "check", "bans", "licenses", "sources"]).current_dir(root()))
 }
