@@ -55,11 +55,19 @@ stream, request_model, response_model, response_id, input_tokens_total (cached t
 output_tokens_total (reasoning included), cached_input_tokens, cache_creation_input_tokens, reasoning_tokens, \
 finish_reasons, tool_calls, tool_results_in_request, output_text, conversation_id, previous_response_id, user, \
 error, complete, cost_usd, faults. null is what the bytes do not say. An exchange without an id of its own is \
-FILE#NUMBER, counted from 1. Messages are printed as the file holds them: nothing is redacted.
+FILE#NUMBER, counted from 1.
+
+With --runs: one object per run, on one line: run_id, exchange_ids, links (from, to, and the rule that found it: \
+previous_response_id, tool_call_id, name_and_order, history, ...) and tool_calls (tool_call_id, name, arguments, \
+produced_by, executed_by, consumed_by, matched_on). Exchanges belong in the order in which they ended. Where nothing \
+tells two candidates apart, nothing is tied.
+
+Messages are printed as the file holds them: nothing is redacted.
 
 Examples:
   trackway decode session.har
   trackway decode --json exchanges.jsonl.gz | jq -s 'map(.output_tokens_total) | add'
+  trackway decode --runs session.har | jq '.links'
   trackway decode --json *.har | jq -r '.tool_calls[]? | [.name, .arguments] | @json'
   zstdcat session.har.zst | trackway decode -
 
@@ -136,6 +144,9 @@ pub struct Decode {
     /// One JSON object per exchange
     #[arg(long)]
     pub json: bool,
+    /// One JSON object per run: the exchanges that belong together, and what ties them
+    #[arg(long, conflicts_with_all = ["json", "all"])]
+    pub runs: bool,
     /// Prices that come before the built-in ones: a JSON file, see the README
     #[arg(long, value_name = "FILE", env = crate::settings::PRICES)]
     pub prices: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! `trackway decode`: what recorded exchanges meant. For who has a capture and no kernel to watch.
 
 mod answer;
+mod runs;
 mod source;
 mod table;
 
@@ -16,6 +17,7 @@ use crate::cli::Decode;
 use crate::sink::console::Look;
 use crate::{limits, prices, say, settings};
 use answer::Answer;
+use runs::Runs;
 use table::Table;
 
 /// Reads the files and prints. The exit code is 1 where anything could not be read.
@@ -30,8 +32,12 @@ pub fn run(options: &Decode) -> i32 {
         }
     };
     let out = BufWriter::new(io::stdout().lock());
-    let table = (!options.json).then(|| Table::new(look, options.all));
-    let mut page = Page { out, table, prices, printing: Ok(()) };
+    let form = match (options.json, options.runs) {
+        (_, true) => Form::Runs(Box::default()),
+        (true, false) => Form::Json,
+        (false, false) => Form::Table(Box::new(Table::new(look, options.all))),
+    };
+    let mut page = Page { out, form, prices, printing: Ok(()) };
     let mut whole = true;
     for file in &options.files {
         whole &= read(file, &mut page);
@@ -75,11 +81,20 @@ fn read(file: &Path, page: &mut Page<impl Write>) -> bool {
     result.is_ok() && broken == 0
 }
 
+/// What is printed.
+enum Form {
+    /// A line for each call, and the totals.
+    Table(Box<Table>),
+    /// An object for each call.
+    Json,
+    /// An object for each run.
+    Runs(Box<Runs>),
+}
+
 /// Where the answers go.
 struct Page<W> {
     out: W,
-    /// `None` for JSON.
-    table: Option<Table>,
+    form: Form,
     prices: Book,
     printing: io::Result<()>,
 }
@@ -95,13 +110,16 @@ impl<W: Write> Page<W> {
             self.prices.apply(call);
             call.start = start;
         }
+        if let Form::Runs(runs) = &mut self.form {
+            return runs.add(&id, &mut calls, dated);
+        }
         let several = calls.len() > 1;
         for (index, call) in calls.iter().enumerate() {
             // A WebSocket carries many calls.
             let id = if several { format!("{id}.{}", index + 1) } else { id.clone() };
-            let written = match &mut self.table {
-                Some(table) => table.add(&id, call, &mut self.out),
-                None => json(&Answer::new(&id, call), &mut self.out),
+            let written = match &mut self.form {
+                Form::Table(table) => table.add(&id, call, &mut self.out),
+                Form::Json | Form::Runs(_) => json(&Answer::new(&id, call), &mut self.out),
             };
             if self.printing.is_ok() {
                 self.printing = written;
@@ -111,8 +129,10 @@ impl<W: Write> Page<W> {
 
     fn finish(mut self) -> io::Result<()> {
         self.printing?;
-        if let Some(table) = self.table {
-            table.finish(&mut self.out)?;
+        match self.form {
+            Form::Table(table) => table.finish(&mut self.out)?,
+            Form::Runs(runs) => runs.finish(&mut self.out)?,
+            Form::Json => {}
         }
         self.out.flush()
     }

@@ -205,3 +205,47 @@ fn the_exit_code_tells_a_bad_file_from_a_bad_command() {
     assert_eq!(decode(&[], b"").code, Some(2));
     assert_eq!(decode(&["--json", "--all", "-"], b"").code, Some(2));
 }
+
+#[test]
+fn runs_hold_what_belongs_together() {
+    let post = |id: &str, messages: &Value, message: &Value| {
+        let request = json!({"model": "gpt-demo", "messages": messages}).to_string();
+        let answer = json!({"id": id, "model": "gpt-demo-1", "choices": [{"index": 0, "finish_reason": "stop",
+            "message": message}]});
+        json!({"id": id, "provider_host": "api.openai.com", "scheme": "https", "method": "POST",
+            "path": "/v1/chat/completions", "request_headers": {}, "request_body": request, "status": 200,
+            "response_headers": {"content-type": "application/json"}, "response_body": answer.to_string()})
+        .to_string()
+    };
+    let asked = json!({"role": "assistant", "content": null, "tool_calls": [{"id": "call_0123456789",
+        "type": "function", "function": {"name": "shell", "arguments": "{\"cmd\": \"ls\"}"}}]});
+    let ask = json!([{"role": "user", "content": "What is here?"}]);
+    let answered = json!([{"role": "user", "content": "What is here?"}, asked,
+        {"role": "tool", "tool_call_id": "call_0123456789", "content": "notes.txt"}]);
+    let other = json!([{"role": "user", "content": "What is there?"}]);
+    let file = [
+        post("a1", &ask, &asked),
+        plain(),
+        post("b1", &other, &json!({"role": "assistant", "content": "Nothing"})),
+        post("a2", &answered, &json!({"role": "assistant", "content": "Notes"})),
+    ];
+    let said = decode(&["--runs", "-"], file.join("\n").as_bytes());
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    let runs = said.json();
+    assert_eq!(runs.len(), 2);
+    assert_eq!(runs[0]["exchange_ids"], json!(["a1", "a2"]));
+    assert_eq!(
+        runs[0]["links"],
+        json!([
+            {"from": "a1", "to": "a2", "rule": "tool_call_id"},
+            {"from": "a1", "to": "a2", "rule": "history"},
+        ])
+    );
+    assert_eq!(
+        runs[0]["tool_calls"],
+        json!([{"tool_call_id": "call_0123456789", "name": "shell", "arguments": {"cmd": "ls"},
+            "produced_by": "a1", "executed_by": null, "consumed_by": "a2", "matched_on": "tool_call_id"}])
+    );
+    assert_eq!(runs[1]["exchange_ids"], json!(["b1"]));
+    assert_ne!(runs[0]["run_id"], runs[1]["run_id"]);
+}

@@ -2,6 +2,7 @@
 //! programs computed from the same bytes.
 
 mod compare;
+mod runs;
 mod score;
 
 use std::collections::HashMap;
@@ -37,11 +38,14 @@ pub(crate) struct Options {
     /// The counts as JSON
     #[arg(long)]
     json: bool,
+    /// Only what belongs together: the exchanges of all recorded runs, mixed
+    #[arg(long, conflicts_with_all = ["api", "json"])]
+    runs: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { folder: None, show: 3, api: Vec::new(), json: false }
+        Self { folder: None, show: 3, api: Vec::new(), json: false, runs: false }
     }
 }
 
@@ -49,6 +53,9 @@ impl Default for Options {
 pub(crate) fn run_all(options: &Options) -> Result<()> {
     let Some(folder) = folder(options)? else { return Ok(()) };
     run(cargo().args(["build", "--release", "--locked", "--package", "trackway"]))?;
+    if options.runs {
+        return runs::run_all(&folder);
+    }
     let mut score = Score::default();
     for (file, expected) in [
         ("exchanges.jsonl.gz", "expected.jsonl.gz"),
@@ -78,7 +85,7 @@ pub(crate) fn run_all(options: &Options) -> Result<()> {
     if !failures.is_empty() {
         bail!("{}", failures.join("; "));
     }
-    Ok(())
+    if options.api.is_empty() && !options.json { runs::run_all(&folder) } else { Ok(()) }
 }
 
 /// The folder of the recordings; `None` where there is none and nobody demands it.

@@ -4,6 +4,7 @@ mod lazy;
 mod rpc;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::flow::{FlowId, Plane, Time};
 use crate::process::ProcessKey;
@@ -324,6 +325,9 @@ pub enum Part {
     },
     /// Anything else: its `type` on the wire.
     Other(String),
+    /// What the provider marked an answer with and clients send back as it is (a signature, an item's id):
+    /// its digest, see [`Part::seal`].
+    Seal(u64),
 }
 
 /// A tool call that the model made.
@@ -359,6 +363,20 @@ pub struct ProviderError {
     pub kind: String,
     /// Message.
     pub message: String,
+}
+
+impl Part {
+    /// A seal from the text of the mark. Base64 counts as the same in both of its alphabets.
+    pub fn seal(mark: &str) -> Self {
+        let level = |byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        };
+        let level: Vec<u8> = mark.trim_end_matches('=').bytes().map(level).collect();
+        let digest: [u8; 32] = Sha256::digest(&level).into();
+        Part::Seal(digest.iter().take(8).fold(0, |seal, byte| seal << 8 | u64::from(*byte)))
+    }
 }
 
 impl Llm {

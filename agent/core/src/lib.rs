@@ -21,6 +21,7 @@ pub mod eventstream;
 pub mod flow;
 pub mod http;
 pub mod limits;
+pub mod lineage;
 pub mod names;
 pub mod observe;
 pub mod price;

@@ -91,3 +91,17 @@ pub const CONVERSATIONS: usize = 8_192;
 pub const SETTLE_NANOS: u64 = 500_000_000;
 /// How far the clocks of two sources may disagree about an order, in nanoseconds.
 pub const SKEW_NANOS: u64 = 100_000_000;
+/// Most calls that are remembered to tie later ones to them, and most tool calls whose asker is remembered.
+pub const LINEAGE_CALLS: usize = 32_768;
+/// Most calls that are told apart where all that was said is the same.
+pub const LINEAGE_ALIKE: usize = 1_024;
+/// Most calls before a call that are looked at.
+pub const LINEAGE_ANCESTORS: usize = 4_096;
+/// Letters of an answer from which it is recognised out of its place.
+pub const TAIL_WEIGHT: usize = 32;
+/// Letters of an answer that another provider's request repeats, from which it is taken to be the same.
+pub const ALIEN_WEIGHT: usize = 200;
+/// Letters from which a first message is looked for in the arguments of tool calls.
+pub const PROMPT_LETTERS: usize = 24;
+/// Letters from which an id of a tool call is taken to be given out once.
+pub const ID_LETTERS: usize = 12;

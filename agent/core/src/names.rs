@@ -110,6 +110,12 @@ names! {
     RUN_PROCESSES = "agent.run.processes";
     RUN_UNREAD = "agent.run.unread_connections";
     LINK_RULE = "trackway.link.rule";
+    PREVIOUS_SPAN = "trackway.previous.span_id";
+    PREVIOUS_RULE = "trackway.previous.rule";
+    RETRY_OF = "trackway.retry.span_id";
+    RETRY_RULE = "trackway.retry.rule";
+    RUN_RETRIES = "agent.run.retries";
+    RUN_UNANSWERED = "agent.run.tools_unanswered";
     TOOL_TIMES = "trackway.tool.times";
     CAPTURE_PLANE = "trackway.capture.plane";
     COMPLETION = "trackway.completion";

@@ -26,11 +26,12 @@ mod tests;
 mod tie;
 mod tool;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::call::Call;
 use crate::flow::{Time, Unread};
+use crate::lineage::{CallNumber, Lineage};
 use crate::process::{ProcessFact, ProcessKey};
 use crate::telemetry::{Content, Resource, Span, SpanId, TraceId};
 
@@ -67,6 +68,10 @@ pub struct Totals {
     pub tool_calls: u64,
     /// Of these, failed.
     pub tool_errors: u64,
+    /// Tool calls whose result never came.
+    pub tools_unanswered: u64,
+    /// Calls that did another again.
+    pub retries: u64,
     /// Plain HTTP calls.
     pub http_calls: u64,
     /// Connections seen and not read.
@@ -117,6 +122,9 @@ pub struct Run {
     processes: Processes,
     tools: Tools,
     conversations: Conversations,
+    lineage: Lineage,
+    /// The spans of the calls that others may continue.
+    spans: BTreeMap<CallNumber, SpanId>,
     resources: HashMap<ProcessKey, Arc<Resource>>,
     base: Option<Arc<Resource>>,
     spoken: Spoken,
@@ -140,6 +148,8 @@ impl Run {
             processes: Processes::new(identity.root),
             tools: Tools::default(),
             conversations: Conversations::default(),
+            lineage: Lineage::default(),
+            spans: BTreeMap::new(),
             resources: HashMap::new(),
             base: None,
             spoken: Spoken::default(),

@@ -159,7 +159,7 @@ fn a_request_is_read_whole() {
     );
     assert_eq!(
         llm.input[1].parts,
-        [Part::Reasoning("Hm".into()), call(None, "weather", json!({"city": "Bonn"}))]
+        [Part::Reasoning("Hm".into()), call(None, "weather", json!({"city": "Bonn"})), Part::seal("eA==")]
     );
     let results: Vec<_> =
         llm.tool_results().map(|it| (it.id.as_deref(), it.name.as_deref(), it.is_error)).collect();
@@ -284,7 +284,7 @@ fn tools_of_the_provider_are_shown() {
         .collect();
     assert_eq!(named, [("x1", "code_execution"), ("x1", "code_execution"), ("s1", "google_search_web")]);
     let audio = Part::Media { modality: "audio", mime_type: Some("audio/wav".into()), uri: None, bytes: 8 };
-    assert_eq!(llm.output[0].parts[3..], [audio, Part::Text("2".into())]);
+    assert_eq!(llm.output[0].parts[3..], [audio, Part::Text("2".into()), Part::seal("eA")]);
     assert_eq!(llm.output[0].finish_reason.as_deref(), Some("stop"));
 }
 
@@ -312,7 +312,7 @@ fn arguments_may_come_in_pieces() {
     let written = json!({"path": "/tmp/a", "lines": ["one"], "mode": 420});
     assert_eq!(
         llm.output[0].parts,
-        [call(Some("c1"), "write", written), call(None, "done", json!({"ok": true}))]
+        [call(Some("c1"), "write", written), call(None, "done", json!({"ok": true})), Part::seal("eA==")]
     );
 }
 

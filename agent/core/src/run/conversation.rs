@@ -1,19 +1,20 @@
 //! Which calls belong together, as far as the root span's question and answer need it.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeMap;
 
 use super::messages;
 use crate::call::{Call, Llm, Message, Part};
 use crate::flow::Time;
 use crate::limits;
-use crate::process::ProcessKey;
+use crate::lineage::{CallNumber, Step};
+use crate::telemetry::SpanId;
 
 /// One conversation.
 #[derive(Debug)]
 pub(super) struct Conversation {
     first: Time,
     sub: bool,
+    under: Option<SpanId>,
     tools: bool,
     /// What it began with: the last thing that the user said in its first request. What stands before are
     /// instructions that agents write as the user, or the history of an earlier run.
@@ -27,84 +28,45 @@ pub(super) struct Conversation {
 /// The conversations of one run.
 #[derive(Debug, Default)]
 pub(super) struct Conversations {
-    list: Vec<Conversation>,
-    responses: HashMap<String, usize>,
-    order: VecDeque<String>,
-    threads: HashMap<(Option<ProcessKey>, String), usize>,
-    beginnings: HashMap<(Option<ProcessKey>, u64), usize>,
-    /// How often a bound kept a call from being followed, or made an older one be forgotten.
+    list: BTreeMap<CallNumber, Conversation>,
+    /// How often a bound kept a call from being followed.
     pub(super) dropped: u64,
 }
 
-/// Ties a key to a conversation, unless it is tied already. False where there is no room for it.
-fn remember<K: Eq + Hash>(map: &mut HashMap<K, usize>, key: Option<K>, number: usize) -> bool {
-    let Some(key) = key else { return true };
-    let room = map.len() < limits::CONVERSATIONS || map.contains_key(&key);
-    if room {
-        map.entry(key).or_insert(number);
-    }
-    room
-}
-
 impl Conversations {
-    /// The conversation of a call. `answered` is the one whose tool results it carries.
-    pub(super) fn assign(&mut self, call: &Call, llm: &Llm, answered: Option<usize>) -> Option<usize> {
-        let thread = llm.thread.as_ref().map(|thread| (call.process, thread.id.clone()));
-        let beginning = beginning(llm).map(|hash| (call.process, hash));
-        let previous = llm.previous_response_id.as_ref().and_then(|id| self.responses.get(id));
-        let found = previous
-            .copied()
-            .or(answered)
-            .or_else(|| thread.as_ref().and_then(|key| self.threads.get(key)).copied())
-            .or_else(|| {
-                beginning
-                    .as_ref()
-                    .filter(|_| thread.is_none())
-                    .and_then(|key| self.beginnings.get(key))
-                    .copied()
-            });
-        let number = found.or_else(|| self.open(call, llm))?;
-        if let Some(id) = &llm.response_id
-            && self.responses.insert(id.clone(), number).is_none()
-        {
-            self.order.push_back(id.clone());
-            if self.order.len() > limits::CONVERSATIONS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.responses.remove(&oldest);
-                self.dropped += 1;
-            }
+    /// Adds a call to its conversation. `under` is the tool that started it.
+    pub(super) fn add(&mut self, call: &Call, llm: &Llm, step: &Step, under: Option<SpanId>) {
+        if self.list.len() >= limits::CONVERSATIONS && !self.list.contains_key(&step.conversation) {
+            self.dropped += 1;
+            return;
         }
-        self.dropped += u64::from(!remember(&mut self.threads, thread, number));
-        self.dropped += u64::from(!remember(&mut self.beginnings, beginning, number));
-        if let Some(conversation) = self.list.get_mut(number) {
-            conversation.take(call, llm);
-        }
-        Some(number)
+        let open = || Conversation {
+            first: call.start,
+            sub: under.is_some() || llm.thread.as_ref().is_some_and(|thread| thread.parent.is_some()),
+            under,
+            tools: false,
+            question: question(llm),
+            answer: None,
+            id: llm.conversation.as_ref().map(|it| it.id.clone()),
+        };
+        self.list.entry(step.conversation).or_insert_with(open).take(call, llm);
     }
 
-    fn open(&mut self, call: &Call, llm: &Llm) -> Option<usize> {
-        if self.list.len() >= limits::CONVERSATIONS {
-            self.dropped += 1;
-            return None;
-        }
-        let sub = llm.thread.as_ref().is_some_and(|thread| thread.parent.is_some());
-        let question = question(llm);
-        let (first, id) = (call.start, llm.conversation.as_ref().map(|it| it.id.clone()));
-        self.list.push(Conversation { first, sub, tools: false, question, answer: None, id });
-        Some(self.list.len() - 1)
+    /// The tool under which a conversation stands.
+    pub(super) fn under(&self, conversation: CallNumber) -> Option<SpanId> {
+        self.list.get(&conversation).and_then(|it| it.under)
     }
 
     /// The conversation that is the run's own: no sub-agent's, with tools on offer (titles and summaries
     /// are asked for without), the earliest. Where no call offered tools, the run's calls are one series,
     /// and its last word is the answer.
     pub(super) fn main(&self) -> (Option<&Conversation>, Option<&Message>) {
-        let main = self.list.iter().min_by_key(|it| (it.sub, !it.tools, it.first));
+        let main = self.list.values().min_by_key(|it| (it.sub, !it.tools, it.first));
         let answer = match main {
             Some(main) if main.tools => main.answer.as_ref(),
             _ => self
                 .list
-                .iter()
+                .values()
                 .filter(|it| !it.sub)
                 .filter_map(|it| it.answer.as_ref())
                 .max_by_key(|it| it.0),
@@ -133,12 +95,4 @@ impl Conversation {
 fn question(llm: &Llm) -> Option<Message> {
     let said = |it: &Message| it.role == "user" && messages::text(it).is_some();
     llm.input.find_last(|it| said(it).then(|| it.clone()))
-}
-
-/// Equal for requests that begin with the same user message.
-fn beginning(llm: &Llm) -> Option<u64> {
-    let text = llm.input.find_first(|it| messages::text(it).filter(|_| it.role == "user"))?;
-    let mut hash = DefaultHasher::new();
-    text.trim().hash(&mut hash);
-    Some(hash.finish())
 }

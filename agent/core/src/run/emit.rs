@@ -105,7 +105,9 @@ impl Run {
     /// A tool call whose result never came.
     pub(super) fn unanswered(&mut self, open: Open) {
         let mut set = open.attributes;
+        set.plain(names::LINK_RULE, "run");
         set.plain(names::COMPLETION, "unanswered");
+        self.totals.tools_unanswered += 1;
         let times = open.asked..self.latest;
         let draft = self.draft(
             open.span,
@@ -207,7 +209,7 @@ impl Run {
         set.count(names::LIMIT_SPANS, self.hits.spans);
         set.count(names::LIMIT_TOOLS, self.hits.tools);
         set.count(names::LIMIT_PROCESSES, self.hits.processes);
-        set.count(names::LIMIT_CONVERSATIONS, self.conversations.dropped);
+        set.count(names::LIMIT_CONVERSATIONS, self.conversations.dropped + self.lineage.forgotten());
         set.texts(names::PROCESS_COMMAND_ARGS, redact::arguments(&self.identity.command), Class::Metadata);
         let failure = exited(status, &mut set);
         if let Some(question) = main.and_then(|it| it.question.as_ref()) {
@@ -290,6 +292,8 @@ fn totals(totals: &Totals, set: &mut Attributes) {
     }
     set.count(names::RUN_UNPRICED, totals.calls_without_cost);
     set.count(names::RUN_UNKNOWN_USAGE, totals.calls_without_usage);
+    set.count(names::RUN_RETRIES, totals.retries);
+    set.count(names::RUN_UNANSWERED, totals.tools_unanswered);
     set.count(names::RUN_HTTP_CALLS, totals.http_calls);
     set.count(names::RUN_PROCESSES, totals.processes);
     set.count(names::RUN_UNREAD, totals.unread);

@@ -53,7 +53,8 @@ fn known(raw: &str) -> String {
 
 /// `gen_ai.system_instructions`.
 pub(super) fn parts(parts: &[Part]) -> Value {
-    parts.iter().map(part).collect()
+    let said = |it: &&Part| !matches!(it, Part::Seal(_));
+    parts.iter().filter(said).map(part).collect()
 }
 
 /// `gen_ai.tool.definitions`, with descriptions and schemas.
@@ -122,6 +123,7 @@ fn part(part: &Part) -> Value {
             }),
         },
         Part::Other(kind) => json!({"type": kind}),
+        Part::Seal(_) => return Value::Null,
     };
     if let Value::Object(members) = &mut value {
         members.retain(|key, member| !member.is_null() || key == "arguments" || key == "response");

@@ -7,10 +7,11 @@ use super::evidence::Needle;
 use super::order::Input;
 use super::outcome::{self, Failure};
 use super::process::Image;
-use super::tool::{Asked, Key};
+use super::tool::Asked;
 use super::{Run, Spoken, chat, http, messages, rpc};
-use crate::call::{Call, Kind, Llm, Part, ToolCall, ToolDefinition};
+use crate::call::{Call, Kind, Llm, Part, ToolCall, ToolDefinition, ToolResult};
 use crate::flow::{Time, Unread};
+use crate::lineage::{CallNumber, Step};
 use crate::process::{ProcessFact, ProcessKey};
 use crate::telemetry::{Class, SpanId, SpanKind};
 use crate::{limits, names};
@@ -155,16 +156,27 @@ impl Run {
     }
 
     fn tie_llm(&mut self, call: &Call, llm: &Llm) {
-        let (parent, rule) = self.caller(call.process);
+        let (mut parent, mut rule) = self.caller(call.process);
         let id = self.call_id(call);
-        let answered = self.answer(call, llm);
+        // What only warms a cache is part of nothing, unless it begins a response that others continue.
+        let step = (!llm.auxiliary || llm.response_id.is_some()).then(|| self.lineage.take(call, llm));
+        let mut set = Attributes::default();
+        chat::attributes(call, llm, &mut set);
+        if let Some(step) = &step {
+            let under = step.parent.and_then(|(tool, rule)| Some((self.tools.span(tool)?, rule.word())));
+            self.answer(call, llm, step);
+            if !llm.auxiliary {
+                self.conversations.add(call, llm, step, under.map(|(span, _)| span));
+            }
+            if let Some(above) = self.conversations.under(step.conversation) {
+                (parent, rule) = (above, under.map_or("conversation", |(_, rule)| rule));
+            }
+            self.continues(step, id, &mut set);
+        }
         let failure = outcome::of_call(call);
-        let conversation = if llm.auxiliary { None } else { self.conversations.assign(call, llm, answered) };
         if !llm.auxiliary {
             self.count(llm, failure.is_some());
         }
-        let mut set = Attributes::default();
-        chat::attributes(call, llm, &mut set);
         if self.identity.content.shows(Class::Content) {
             chat::content(call, llm, &mut set);
         }
@@ -173,7 +185,29 @@ impl Run {
         let resource = self.resource(call.process);
         let draft = self.draft(id, parent, chat::name(llm), call.start..call.end, set, &resource);
         self.emit(draft.kind(SpanKind::Client).failed(failure));
-        self.ask(call, llm, id, parent, conversation);
+        self.ask(call, llm, id, parent, step.as_ref());
+    }
+
+    /// Says what a call continues, or does again.
+    fn continues(&mut self, step: &Step, id: SpanId, set: &mut Attributes) {
+        let span = |number: CallNumber| self.spans.get(&number);
+        if let Some((number, rule)) = step.previous
+            && let Some(span) = span(number)
+        {
+            set.plain(names::PREVIOUS_SPAN, span.to_string());
+            set.plain(names::PREVIOUS_RULE, rule.word());
+        }
+        if let Some((number, rule)) = step.retry
+            && let Some(span) = span(number)
+        {
+            set.plain(names::RETRY_OF, span.to_string());
+            set.plain(names::RETRY_RULE, rule.word());
+            self.totals.retries += 1;
+        }
+        self.spans.insert(step.number, id);
+        if self.spans.len() > limits::LINEAGE_CALLS {
+            self.spans.pop_first();
+        }
     }
 
     fn count(&mut self, llm: &Llm, failed: bool) {
@@ -208,12 +242,17 @@ impl Run {
         }
     }
 
-    /// Ends the tools whose results a request carries; gives the conversation that they belong to.
-    fn answer(&mut self, call: &Call, llm: &Llm) -> Option<usize> {
-        let mut conversation = None;
-        for (open, result) in self.tools.answer(call, llm) {
-            conversation = conversation.or(open.conversation);
+    /// Ends the tools whose results a request carries.
+    fn answer(&mut self, call: &Call, llm: &Llm, step: &Step) {
+        if step.answered.is_empty() {
+            return;
+        }
+        let results: Vec<&ToolResult> = llm.tool_results().collect();
+        for answered in &step.answered {
+            let Some(result) = results.get(answered.result) else { continue };
+            let Some(open) = self.tools.take(answered.tool, Some(call.start)) else { continue };
             let mut set = open.attributes;
+            set.plain(names::LINK_RULE, answered.rule.word());
             set.json(names::TOOL_RESULT, result.response.clone(), Class::Content);
             let failure = outcome::of_result(result);
             self.totals.tool_errors += u64::from(failure.is_some());
@@ -222,13 +261,12 @@ impl Run {
             let draft = self.draft(open.span, open.parent, name, times, set, &open.resource);
             self.emit(draft.failed(failure));
         }
-        conversation
     }
 
     /// Opens the tools that an answer asks for, and shows those that the provider ran itself.
-    fn ask(&mut self, call: &Call, llm: &Llm, id: SpanId, parent: SpanId, conversation: Option<usize>) {
+    fn ask(&mut self, call: &Call, llm: &Llm, id: SpanId, parent: SpanId, step: Option<&Step>) {
         let mut ordinal: u64 = 0;
-        let mut seen: Vec<Key> = Vec::new();
+        let mut numbers = step.map(|step| step.asked.as_slice()).unwrap_or_default().iter();
         let mut asked = false;
         for message in &llm.output {
             let mut rationale: Vec<&str> = Vec::new();
@@ -244,19 +282,13 @@ impl Run {
                     Part::ToolCall(tool) => {
                         (calling, asked) = (true, true);
                         ordinal += 1;
-                        let key = Key::new(tool.id.as_deref(), &tool.name);
-                        let repeated = seen.iter().filter(|other| **other == key).count();
                         let span = self.tool_id(id, ordinal);
-                        let mut attributes = tool_attributes(tool, &llm.tools, &rationale);
-                        attributes.plain(names::LINK_RULE, key.rule());
-                        seen.push(key);
+                        let attributes = tool_attributes(tool, &llm.tools, &rationale);
                         let resource = self.resource(call.process);
-                        let asked =
-                            Asked { span, parent, conversation, attributes, resource, ordinal: repeated };
                         self.totals.tool_calls += 1;
-                        if let Some(open) = self.tools.ask(call, llm, tool, asked) {
-                            self.hits.tools += 1;
-                            self.unanswered(open);
+                        if let Some(number) = numbers.next() {
+                            let asked = Asked { span, parent, attributes, resource };
+                            self.tools.ask(*number, call, tool, asked);
                         }
                     }
                     Part::ServerTool { id: tool, name, item } if !messages::is_server_result(item) => {
@@ -270,6 +302,12 @@ impl Run {
                 }
             }
         }
+        for number in step.map(|step| step.given_up.as_slice()).unwrap_or_default() {
+            if let Some(open) = self.tools.take(*number, None) {
+                self.hits.tools += 1;
+                self.unanswered(open);
+            }
+        }
         if asked {
             self.attach_earlier(call.first_byte.unwrap_or(call.end));
         }
@@ -281,7 +319,9 @@ impl Run {
         let whole = format!("{}{}", http::origin(&call.http), call.http.path);
         let mut urls = vec![whole.trim_end_matches('/').to_owned()];
         urls.extend(call.http.query.as_ref().map(|query| format!("{whole}?{query}")));
-        if let Some(tool) = self.tools.holding(&urls, call.start, call.process) {
+        if let Some((tool, named)) = self.carried_out(call) {
+            (parent, rule) = (tool, named);
+        } else if let Some(tool) = self.tools.holding(&urls, call.start, call.process) {
             (parent, rule) = (tool, "url_in_arguments");
         }
         let id = self.call_id(call);
@@ -290,6 +330,14 @@ impl Run {
             let id = self.tool_id(id, ordinal);
             self.exchange(&other, id, parent, rule);
         }
+    }
+
+    /// The tool that a call of a tool server carries out.
+    fn carried_out(&mut self, call: &Call) -> Option<(SpanId, &'static str)> {
+        let Kind::Mcp(mcp) = &call.kind else { return None };
+        let (name, arguments) = (mcp.tool_name.as_ref()?, mcp.tool_arguments.as_ref()?);
+        let (tool, rule) = self.lineage.carried_out(call, name, arguments)?;
+        Some((self.tools.span(tool)?, rule.word()))
     }
 
     /// The span of an exchange that is no call of a model.

@@ -17,13 +17,20 @@ pub(super) fn read(content: Value, out: &mut Vec<Part>) {
                 if let Value::Object(part) = part
                     && out.len() < limits::PARTS
                 {
+                    let seal = seal(&part);
                     out.extend(one(part));
+                    out.extend(seal);
                 }
             }
         }
         Value::Object(part) => out.extend(one(part)),
         _ => {}
     }
+}
+
+/// The signature that clients send back with a part.
+pub(super) fn seal(part: &Object) -> Option<Part> {
+    either(part, "thoughtSignature", "thought_signature").and_then(Value::as_str).map(Part::seal)
 }
 
 /// One part; `None` where it says nothing (a signature alone).

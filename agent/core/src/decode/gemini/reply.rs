@@ -33,6 +33,7 @@ struct Choice {
     parts: Vec<Part>,
     partial: Partial,
     reason: Option<String>,
+    seals: Vec<Part>,
 }
 
 impl Reply {
@@ -75,6 +76,9 @@ impl Reply {
             };
             for part in list {
                 let Value::Object(part) = part else { continue };
+                if choice.seals.len() < limits::PARTS {
+                    choice.seals.extend(parts::seal(&part));
+                }
                 // A call whose arguments come in pieces goes on in parts of the same kind.
                 if !choice.partial.take_piece(&part, &mut choice.parts, faults)
                     && let Some(part) = parts::one(part)
@@ -189,7 +193,7 @@ impl Answer for Reply {
             llm.output.push(Message {
                 role: "assistant".to_owned(),
                 finish_reason: word.map(str::to_owned),
-                parts: choice.parts,
+                parts: choice.parts.into_iter().chain(choice.seals).collect(),
             });
             llm.finish_reasons.extend(choice.reason);
         }

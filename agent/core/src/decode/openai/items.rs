@@ -11,7 +11,9 @@ use crate::limits;
 /// one message, in a request as in an answer, so that both can be compared.
 pub(super) fn read(item: Value, out: &mut Vec<Message>) {
     let Value::Object(item) = item else { return };
-    let (role, parts) = one(item);
+    let seal = item.filled("id").map(Part::seal);
+    let (role, mut parts) = one(item);
+    parts.extend(seal.filter(|_| role == "assistant"));
     let full = out.len() >= limits::PARTS;
     match out.last_mut() {
         Some(last) if role == "assistant" && last.role == "assistant" => {
