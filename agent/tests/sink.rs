@@ -30,7 +30,7 @@ use trackway_core::telemetry::{
 };
 
 fn attribute(key: &'static str, value: AttributeValue, class: Class) -> Attribute {
-    Attribute { key, value, class }
+    Attribute { key: key.into(), value, class }
 }
 
 fn resource(name: &str) -> Arc<Resource> {

@@ -2,6 +2,7 @@
 //!
 //! The shapes follow OTLP (`opentelemetry/proto/trace/v1/trace.proto`); sinks translate, they do not decide.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -132,8 +133,8 @@ pub struct Event {
 /// One attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribute {
-    /// From [`crate::names`].
-    pub key: &'static str,
+    /// From [`crate::names`]; made where a convention numbers its keys.
+    pub key: Cow<'static, str>,
     /// Value.
     pub value: AttributeValue,
     /// Who may see it.

@@ -51,8 +51,11 @@ pub(super) fn random(bytes: &mut [u8]) {
 }
 
 fn resource(service: String) -> Resource {
-    let text =
-        |key, value: String| Attribute { key, value: AttributeValue::Text(value), class: Class::Plain };
+    let text = |key: &'static str, value: String| Attribute {
+        key: key.into(),
+        value: AttributeValue::Text(value),
+        class: Class::Plain,
+    };
     let host = nix::sys::utsname::uname()
         .map(|name| name.nodename().to_string_lossy().into_owned())
         .unwrap_or_default();

@@ -73,7 +73,7 @@ impl Sink for Console {
             let mut kept = span.clone();
             kept.events.clear();
             kept.attributes
-                .retain(|attribute| self.policy.shows(attribute.class) && tree::reads(attribute.key));
+                .retain(|attribute| self.policy.shows(attribute.class) && tree::reads(&attribute.key));
             for attribute in &mut kept.attributes {
                 if let AttributeValue::Text(text) = &mut attribute.value {
                     text::shorten_bytes(text, limits::TREE_TEXT_BYTES);

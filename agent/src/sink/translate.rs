@@ -96,7 +96,7 @@ fn attributes(attributes: &[Attribute], policy: Content) -> Vec<KeyValue> {
     let shown = attributes.iter().filter(|attribute| policy.shows(attribute.class));
     shown
         .map(|attribute| KeyValue {
-            key: attribute.key.to_owned(),
+            key: attribute.key.clone().into_owned(),
             value: Some(AnyValue { value: Some(value(&attribute.value)) }),
             ..KeyValue::default()
         })

@@ -14,7 +14,7 @@ impl Attributes {
     fn set(&mut self, key: &'static str, value: AttributeValue, class: Class) {
         match self.0.iter_mut().find(|attribute| attribute.key == key) {
             Some(attribute) => (attribute.value, attribute.class) = (value, class),
-            None => self.0.push(Attribute { key, value, class }),
+            None => self.0.push(Attribute { key: key.into(), value, class }),
         }
     }
 

@@ -25,7 +25,7 @@ fn span(id: u8, parent: u8, ms: std::ops::Range<u64>, attributes: Vec<Attribute>
 }
 
 fn text(key: &'static str, value: &str) -> Attribute {
-    Attribute { key, value: AttributeValue::Text(value.to_owned()), class: Class::Plain }
+    Attribute { key: key.into(), value: AttributeValue::Text(value.to_owned()), class: Class::Plain }
 }
 
 fn content(key: &'static str, value: &str) -> Attribute {
@@ -33,12 +33,12 @@ fn content(key: &'static str, value: &str) -> Attribute {
 }
 
 fn int(key: &'static str, value: i64) -> Attribute {
-    Attribute { key, value: AttributeValue::Int(value), class: Class::Plain }
+    Attribute { key: key.into(), value: AttributeValue::Int(value), class: Class::Plain }
 }
 
 fn args(args: &[&str]) -> Attribute {
     let value = AttributeValue::Texts(args.iter().map(|arg| (*arg).to_owned()).collect());
-    Attribute { key: names::PROCESS_COMMAND_ARGS, value, class: Class::Metadata }
+    Attribute { key: names::PROCESS_COMMAND_ARGS.into(), value, class: Class::Metadata }
 }
 
 fn operation(name: &str) -> Attribute {
@@ -78,7 +78,7 @@ fn run() -> Vec<Span> {
                 int(names::OUTPUT_TOKENS, 56),
                 int(names::REASONING_TOKENS, 12),
                 Attribute {
-                    key: names::TIME_TO_FIRST_CHUNK,
+                    key: names::TIME_TO_FIRST_CHUNK.into(),
                     value: AttributeValue::Double(0.0125),
                     class: Class::Plain,
                 },
