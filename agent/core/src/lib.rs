@@ -9,6 +9,7 @@
 //!
 //! The way of the data: `flow` bytes → [`http`] events → `decode` one [`call::Call`] per exchange →
 //! [`run`] ties calls and [`process`] facts into a tree → [`telemetry`] spans for the sinks.
+//! [`metrics`] counts finished spans.
 //! [`observe`] holds one connection's state along that way; [`capture`] reads exchanges that were recorded before.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -22,6 +23,7 @@ pub mod flow;
 pub mod http;
 pub mod limits;
 pub mod lineage;
+pub mod metrics;
 pub mod names;
 pub mod observe;
 pub mod price;

@@ -105,3 +105,11 @@ pub const ALIEN_WEIGHT: usize = 200;
 pub const PROMPT_LETTERS: usize = 24;
 /// Letters from which an id of a tool call is taken to be given out once.
 pub const ID_LETTERS: usize = 12;
+/// Most attribute sets of one metric (the default of OpenTelemetry's SDKs), and one for the rest of each origin.
+pub const METRIC_SETS: usize = 2000;
+/// Longest text of one attribute of a metric.
+pub const METRIC_TEXT_BYTES: usize = 256;
+/// Most services whose metrics are kept apart.
+pub const METRIC_ORIGINS: usize = 256;
+/// Most traces whose tool calls are counted at once for the metric of their agent.
+pub const METRIC_TRACES: usize = 65_536;

@@ -5,6 +5,8 @@ macro_rules! names {
     ($($name:ident = $text:literal;)*) => { $(pub const $name: &str = $text;)* };
 }
 
+pub mod metrics;
+
 names! {
     // GenAI, semantic-conventions v1.41.0
     OPERATION_NAME = "gen_ai.operation.name";
@@ -61,6 +63,7 @@ names! {
     URL_FULL = "url.full";
     URL_PATH = "url.path";
     URL_SCHEME = "url.scheme";
+    NETWORK_TRANSPORT = "network.transport";
     NETWORK_PROTOCOL = "network.protocol.name";
     NETWORK_PROTOCOL_VERSION = "network.protocol.version";
     USER_AGENT = "user_agent.original";
