@@ -12,6 +12,14 @@ pub const CAPTURE_CONTENT: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CO
 pub const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 /// The collector, for traces alone and for all signals.
 pub const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+/// `none` keeps spans from the collector that the environment names.
+pub const TRACES_EXPORTER: &str = "OTEL_TRACES_EXPORTER";
+/// `none` leaves metrics out everywhere.
+pub const METRICS_EXPORTER: &str = "OTEL_METRICS_EXPORTER";
+/// How often metrics are reported, in milliseconds.
+pub const METRIC_INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+/// Whether sums are told since the beginning or since the last report.
+pub const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 /// Turns colours off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 /// The variables by which a program is told of a proxy. curl reads `http_proxy` in lower case only.

@@ -21,7 +21,8 @@ use tonic::{Code, Request, Response, Status as GrpcStatus};
 use trackway::sink::Sink;
 use trackway::sink::file::{self, File};
 use trackway::sink::otlp::Otlp;
-use trackway::sink::otlp::settings::Settings;
+use trackway::sink::otlp::exports::Exports;
+use trackway::sink::otlp::settings::{Settings, Signal};
 use trackway::sink::translate;
 use trackway_core::flow::Time;
 use trackway_core::run::Totals;
@@ -197,12 +198,16 @@ fn settings(protocol: &str, address: SocketAddr, timeout_ms: u64, gzip: bool) ->
         "OTEL_EXPORTER_OTLP_COMPRESSION" if gzip => Some("gzip".to_owned()),
         _ => None,
     };
-    Settings::read(Some(&url), lookup).unwrap().unwrap()
+    Settings::read(Signal::Traces, Some(&url), lookup).unwrap().unwrap()
+}
+
+fn traces(settings: Settings, policy: Content) -> Exports {
+    Exports { traces: Some(settings), metrics: None, policy }
 }
 
 /// Sends the four spans; gives the lines of `finish` and how long it took.
 fn send(settings: &Settings, policy: Content) -> (Vec<String>, Duration) {
-    let mut sink = Otlp::start(settings, policy).unwrap();
+    let mut sink = Otlp::start(&traces(settings.clone(), policy)).unwrap();
     let begin = Instant::now();
     sink.write(&two_processes());
     assert!(begin.elapsed() < Duration::from_millis(500), "write waited");
@@ -314,7 +319,7 @@ fn a_collector_that_hangs_is_left_behind() {
 #[test]
 fn what_the_queue_does_not_take_is_counted() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut sink = Otlp::start(&settings("grpc", address, 2_000, false), Content::Full).unwrap();
+    let mut sink = Otlp::start(&traces(settings("grpc", address, 2_000, false), Content::Full)).unwrap();
     let resource = resource("a");
     let spans: Vec<Span> = (0..40_000).map(|_| span(2, &resource)).collect();
     sink.write(&spans);
@@ -327,7 +332,7 @@ fn file_lines_parse_back() {
     let path = std::env::temp_dir().join(format!("trackway-sink-{}.jsonl", std::process::id()));
     drop(std::fs::remove_file(&path));
     for policy in [Content::Full, Content::None] {
-        let mut sink = File::open(&path, policy).unwrap();
+        let mut sink = File::open(&path, policy, true).unwrap();
         sink.write(&two_processes());
         sink.write(&[]);
         // Before `finish`: a killed process has written this much.
@@ -342,7 +347,7 @@ fn file_lines_parse_back() {
     let request: ExportTraceServiceRequest = serde_json::from_str(lines[0]).unwrap();
     check_fields(&request, 7);
     let spans = two_processes().iter().map(|span| translate::span(span, Content::Full)).collect();
-    assert_eq!(request, translate::request(spans, Content::Full));
+    assert_eq!(request, translate::request(spans, Content::Full, translate::SCHEMA_URL));
     let json: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
     let span = &json["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
     assert_eq!(span["traceId"], "07".repeat(16));
@@ -353,10 +358,10 @@ fn file_lines_parse_back() {
 
 #[test]
 fn a_file_that_cannot_be() {
-    assert!(matches!(File::open("-".as_ref(), Content::Full), Err(file::Error::Stdout)));
-    let error = File::open("/nowhere/at/all".as_ref(), Content::Full).unwrap_err();
+    assert!(matches!(File::open("-".as_ref(), Content::Full, true), Err(file::Error::Stdout)));
+    let error = File::open("/nowhere/at/all".as_ref(), Content::Full, true).unwrap_err();
     assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
-    let mut full = File::open("/dev/full".as_ref(), Content::Full).unwrap();
+    let mut full = File::open("/dev/full".as_ref(), Content::Full, true).unwrap();
     full.write(&two_processes());
     let lines = full.finish(&Totals::default());
     assert!(lines[0].starts_with("4 of 4 spans were not written to /dev/full"), "{lines:?}");

@@ -9,7 +9,8 @@ use crate::settings;
 use crate::sink::Sink;
 use crate::sink::console::{Console, Look};
 use crate::sink::file::{self, File};
-use crate::sink::otlp::settings::{Error as SettingsError, Settings};
+use crate::sink::otlp::exports::{Exports, wants_metrics};
+use crate::sink::otlp::settings::Error as SettingsError;
 use crate::sink::otlp::{self, Otlp};
 
 /// Why an output cannot be used.
@@ -36,12 +37,12 @@ impl Error {
 /// Opens the outputs that the options and the environment name. `local` leaves out collectors.
 pub(super) fn open(options: &Run, local: bool) -> Result<Vec<Box<dyn Sink>>, Error> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    if !local && let Some(settings) = Settings::read(options.otlp.as_deref(), settings::get)? {
-        let content = remote(options, settings::get(settings::CAPTURE_CONTENT).as_deref());
-        sinks.push(Box::new(Otlp::start(&settings, content)?));
+    let content = remote(options, settings::get(settings::CAPTURE_CONTENT).as_deref());
+    if !local && let Some(exports) = Exports::read(options.otlp.as_deref(), content, settings::get)? {
+        sinks.push(Box::new(Otlp::start(&exports)?));
     }
     if let Some(path) = &options.otlp_file {
-        sinks.push(Box::new(File::open(path, here(options))?));
+        sinks.push(Box::new(File::open(path, here(options), wants_metrics(settings::get))?));
     }
     if !options.quiet {
         let mut look = Look::stderr(settings::get);

@@ -11,6 +11,10 @@ pub const BATCH_SPANS: usize = 512;
 /// Most bytes of one request, unless a single span is larger. Collectors refuse gRPC messages over 4 MiB
 /// by default, and the resources of the batch come on top.
 pub const BATCH_BYTES: usize = 3 * 1024 * 1024;
+/// Most points of one request.
+pub const BATCH_POINTS: usize = 4096;
+/// How often metrics are reported where the environment does not say it.
+pub const METRIC_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a span waits for others before it is sent.
 pub const BATCH_DELAY: Duration = Duration::from_secs(1);
 /// Time limit of one request, and of the last flush, where the environment sets none.

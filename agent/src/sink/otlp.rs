@@ -1,7 +1,7 @@
 //! The collector: OTLP over gRPC or HTTP, from a thread of its own.
 //!
 //! Invariants: `write` only pushes to a bounded queue; every span that was given and not acknowledged is
-//! counted as not delivered, whatever the reason; `finish` ends within the time limit.
+//! counted as not delivered, whatever the reason; `finish` ends within the time limit. Metrics hold up no span.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -10,14 +10,20 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use trackway_core::metrics::{Metrics, Naming};
 use trackway_core::run::Totals;
 use trackway_core::telemetry::{Content, Span};
 
+use self::exports::Exports;
+use self::meter::{Count, Meter};
 use self::queue::Queue;
 use self::settings::Settings;
 use self::transport::Transport;
 use super::{Sink, limits, translate};
+use crate::app::now;
 
+pub mod exports;
+mod meter;
 mod queue;
 pub mod settings;
 mod transport;
@@ -37,12 +43,20 @@ pub enum Error {
 /// The exporter.
 #[derive(Debug)]
 pub struct Otlp {
-    shared: Arc<Shared>,
+    /// `None` where no spans go out.
+    spans: Option<Spans>,
+    count: Option<Arc<Count>>,
     ending: watch::Sender<Option<Instant>>,
     done: Receiver<()>,
-    place: String,
     timeout: Duration,
     policy: Content,
+}
+
+/// The spans' side of it.
+#[derive(Debug)]
+struct Spans {
+    shared: Arc<Shared>,
+    place: String,
 }
 
 /// What the caller's thread and the exporter's share.
@@ -72,43 +86,74 @@ impl Shared {
 
 impl Otlp {
     /// Starts the exporter's thread. Nothing is connected before the first batch.
-    pub fn start(settings: &Settings, policy: Content) -> Result<Self, Error> {
+    pub fn start(exports: &Exports) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let transport = {
-            let _inside = runtime.enter();
-            Transport::new(settings)?
-        };
-        let shared = Arc::new(Shared::default());
         let (ending, ended) = watch::channel(None);
         let (tell, done) = sync_channel(0);
-        let worker = worker::Worker {
-            shared: Arc::clone(&shared),
-            transport,
-            ended,
-            timeout: settings.timeout,
-            policy,
-        };
+        let schema = translate::SCHEMA_URL;
+        let policy = exports.policy;
+        let (mut spans, mut worker, mut count, mut meter) = (None, None, None, None);
+        let mut longest = Duration::ZERO;
+        if let Some(settings) = &exports.traces {
+            let shared = Arc::new(Shared::default());
+            worker = Some(worker::Worker {
+                shared: Arc::clone(&shared),
+                transport: transport(&runtime, settings)?,
+                ended: ended.clone(),
+                timeout: settings.timeout,
+                policy,
+                schema,
+            });
+            spans = Some(Spans { shared, place: settings.shown() });
+            longest = settings.timeout;
+        }
+        if let Some(metering) = &exports.metrics {
+            let settings = &metering.settings;
+            let metrics = Metrics::new(now(), Naming::Compat, metering.temporality);
+            let counted = Arc::new(Count::new(metrics, settings.shown()));
+            meter = Some(Meter {
+                count: Arc::clone(&counted),
+                transport: transport(&runtime, settings)?,
+                ended,
+                timeout: settings.timeout,
+                interval: metering.interval,
+                schema,
+            });
+            count = Some(counted);
+            longest = longest.max(settings.timeout);
+        }
         std::thread::Builder::new().name("otlp".to_owned()).spawn(move || {
-            runtime.block_on(worker.run());
+            let deliver = async {
+                if let Some(worker) = worker {
+                    worker.run().await
+                }
+            };
+            let report = async {
+                if let Some(meter) = meter {
+                    meter.run().await
+                }
+            };
+            runtime.block_on(async { tokio::join!(deliver, report) });
             // A name look-up that hangs must not hold the thread.
             runtime.shutdown_background();
             // The channel's end is the signal.
             drop(tell);
         })?;
-        Ok(Self { shared, ending, done, place: settings.shown(), timeout: settings.timeout, policy })
+        Ok(Self { spans, count, ending, done, timeout: longest, policy })
     }
 }
 
-impl Sink for Otlp {
-    fn shows(&self) -> Content {
-        self.policy
-    }
+fn transport(runtime: &tokio::runtime::Runtime, settings: &Settings) -> Result<Transport, transport::Error> {
+    let _inside = runtime.enter();
+    Transport::new(settings)
+}
 
-    fn write(&mut self, spans: &[Span]) {
+impl Spans {
+    fn write(&self, spans: &[Span], policy: Content) {
         self.shared.given.fetch_add(spans.len() as u64, Ordering::Relaxed);
         let mut full = false;
         for span in spans {
-            let translated = translate::span(span, self.policy);
+            let translated = translate::span(span, policy);
             let mut queue = self.shared.queue();
             if !queue.push(translated) {
                 full = true;
@@ -122,24 +167,48 @@ impl Sink for Otlp {
         }
     }
 
-    fn finish(&mut self, _totals: &Totals) -> Vec<String> {
-        self.ending.send_replace(Some(Instant::now() + self.timeout));
-        // The worker keeps the limit itself; the margin is for a machine without a free core.
-        let in_time =
-            self.done.recv_timeout(self.timeout + limits::RETRY_FIRST) != Err(RecvTimeoutError::Timeout);
+    /// What the user has to know when the run has ended.
+    fn line(&self, late: Option<Duration>) -> Option<String> {
         let given = self.shared.given.load(Ordering::Relaxed);
         let lost = given.saturating_sub(self.shared.delivered.load(Ordering::Acquire));
         if lost == 0 {
-            return Vec::new();
+            return None;
         }
         let reason = self.shared.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let reason = reason.unwrap_or_else(|| {
-            if in_time { "no answer".to_owned() } else { format!("no answer within {:?}", self.timeout) }
+        let reason = reason.unwrap_or_else(|| match late {
+            None => "no answer".to_owned(),
+            Some(limit) => format!("no answer within {limit:?}"),
         });
-        vec![format!(
+        Some(format!(
             "{lost} of {given} spans were not delivered to {}: {reason}; check the collector, or write a \
              file with --otlp-file",
             self.place
-        )]
+        ))
+    }
+}
+
+impl Sink for Otlp {
+    fn shows(&self) -> Content {
+        // Metrics tell nothing of what was said.
+        if self.spans.is_some() { self.policy } else { Content::None }
+    }
+
+    fn write(&mut self, spans: &[Span]) {
+        if let Some(count) = &self.count {
+            count.spans(spans);
+        }
+        if let Some(out) = &self.spans {
+            out.write(spans, self.policy);
+        }
+    }
+
+    fn finish(&mut self, _totals: &Totals) -> Vec<String> {
+        self.ending.send_replace(Some(Instant::now() + self.timeout));
+        // The exporter keeps the limit itself; the margin is for a machine without a free core.
+        let in_time =
+            self.done.recv_timeout(self.timeout + limits::RETRY_FIRST) != Err(RecvTimeoutError::Timeout);
+        let late = (!in_time).then_some(self.timeout);
+        let spans = self.spans.as_ref().and_then(|spans| spans.line(late));
+        spans.into_iter().chain(self.count.as_ref().and_then(|count| count.line())).collect()
     }
 }

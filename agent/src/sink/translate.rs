@@ -1,4 +1,7 @@
-//! Spans in the shapes of OTLP, filtered by a content policy. One translation for the network and the file.
+//! Spans and metrics in the shapes of OTLP, filtered by a content policy. One translation for the network and
+//! the file.
+
+pub mod points;
 
 use std::sync::Arc;
 
@@ -61,8 +64,9 @@ pub fn span(span: &Span, policy: Content) -> Translated {
     Translated { resource: Arc::clone(&span.resource), span: proto }
 }
 
-/// One request: a `ResourceSpans` for each resource, in the order in which they first appear.
-pub fn request(spans: Vec<Translated>, policy: Content) -> ExportTraceServiceRequest {
+/// One request: a `ResourceSpans` for each resource, in the order in which they first appear. `schema` names
+/// the conventions.
+pub fn request(spans: Vec<Translated>, policy: Content, schema: &str) -> ExportTraceServiceRequest {
     let mut groups: Vec<(Arc<Resource>, Vec<ProtoSpan>)> = Vec::new();
     for Translated { resource, span } in spans {
         // The pointer is compared first: spans of one process share their resource.
@@ -72,24 +76,23 @@ pub fn request(spans: Vec<Translated>, policy: Content) -> ExportTraceServiceReq
             None => groups.push((resource, vec![span])),
         }
     }
-    let scope = InstrumentationScope {
-        name: "trackway".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..InstrumentationScope::default()
-    };
     let groups = groups.into_iter().map(|(resource, spans)| ResourceSpans {
         resource: Some(ProtoResource {
             attributes: attributes(&resource.attributes, policy),
             ..ProtoResource::default()
         }),
-        scope_spans: vec![ScopeSpans {
-            scope: Some(scope.clone()),
-            spans,
-            schema_url: SCHEMA_URL.to_owned(),
-        }],
-        schema_url: SCHEMA_URL.to_owned(),
+        scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, schema_url: schema.to_owned() }],
+        schema_url: schema.to_owned(),
     });
     ExportTraceServiceRequest { resource_spans: groups.collect() }
+}
+
+fn scope() -> InstrumentationScope {
+    InstrumentationScope {
+        name: "trackway".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..InstrumentationScope::default()
+    }
 }
 
 fn attributes(attributes: &[Attribute], policy: Content) -> Vec<KeyValue> {

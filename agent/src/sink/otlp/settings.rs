@@ -34,6 +34,33 @@ pub enum Protocol {
     Http,
 }
 
+/// What is sent. Each may go to a place of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Points of metrics.
+    Metrics,
+}
+
+impl Signal {
+    /// The word in the names of variables.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Traces => "TRACES",
+            Self::Metrics => "METRICS",
+        }
+    }
+
+    /// The end of the path over HTTP.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+        }
+    }
+}
+
 /// Everything that the exporter needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -54,21 +81,27 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings. `url` is the command line's and wins; `variable` looks up the environment.
-    /// `None` where neither names a collector.
-    pub fn read(url: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, Error> {
+    /// Reads the settings of one signal. `url` is the command line's, which comes first for traces, and for
+    /// metrics after a variable that speaks of them alone; `variable` looks up the environment. `None` where
+    /// nothing names a collector.
+    pub fn read(
+        signal: Signal,
+        url: Option<&str>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, Error> {
         // The specification treats an empty variable as unset, and the signal's own as the stronger.
-        let find = |name: &str| {
-            let names = [format!("OTEL_EXPORTER_OTLP_TRACES_{name}"), format!("OTEL_EXPORTER_OTLP_{name}")];
-            names.into_iter().find_map(|name| {
-                let value = variable(&name)?.trim().to_owned();
-                (!value.is_empty()).then_some((name, value))
-            })
+        let set = |name: String| {
+            let value = variable(&name)?.trim().to_owned();
+            (!value.is_empty()).then_some((name, value))
         };
-        let endpoint = find("ENDPOINT");
-        let whole = url.is_none()
-            && endpoint.as_ref().is_some_and(|(name, _)| name == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-        let Some(text) = url.map(str::to_owned).or(endpoint.map(|(_, value)| value)) else {
+        let own = |name: &str| set(format!("OTEL_EXPORTER_OTLP_{}_{name}", signal.word()));
+        let find = |name: &str| own(name).or_else(|| set(format!("OTEL_EXPORTER_OTLP_{name}")));
+        let whole = own("ENDPOINT").map(|(_, text)| (text, true)).filter(|_| match signal {
+            Signal::Traces => url.is_none(),
+            Signal::Metrics => true,
+        });
+        let base = || url.map(str::to_owned).or_else(|| find("ENDPOINT").map(|(_, text)| text));
+        let Some((text, whole)) = whole.or_else(|| base().map(|text| (text, false))) else {
             return Ok(None);
         };
         let insecure = find("INSECURE").map(|(_, value)| value.eq_ignore_ascii_case("true"));
@@ -82,8 +115,11 @@ impl Settings {
             None if endpoint.port() == Some(4318) || endpoint.path() != "/" => Protocol::Http,
             None => Protocol::Grpc,
         };
-        if protocol == Protocol::Http && !whole && !endpoint.path().ends_with("/v1/traces") {
-            let path = format!("{}/v1/traces", endpoint.path().trim_end_matches('/'));
+        if protocol == Protocol::Http && !whole {
+            // Who gives the whole address of traces means the same collector for the other signal.
+            let path = endpoint.path().trim_end_matches('/');
+            let path = path.strip_suffix(Signal::Traces.path()).unwrap_or(path);
+            let path = format!("{path}{}", signal.path());
             endpoint.set_path(&path);
         }
         let timeout = match find("TIMEOUT") {
@@ -165,7 +201,7 @@ mod tests {
     use super::*;
 
     fn read(url: Option<&str>, env: &[(&str, &str)]) -> Result<Option<Settings>, Error> {
-        Settings::read(url, |name| {
+        Settings::read(Signal::Traces, url, |name| {
             env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         })
     }
@@ -191,6 +227,29 @@ mod tests {
         check(None, &[(ALL, "c:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", "true")], "http://c:4317", Grpc);
         check(Some("http://u:secret@c:4317/?k=secret"), &[], "http://c:4317", Grpc);
         assert_eq!(read(None, &[(ALL, " ")]), Ok(None));
+    }
+
+    #[test]
+    fn metrics_go_where_they_are_told() {
+        const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        const METRICS: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+        let read = |url, env: &[(&str, &str)]| {
+            Settings::read(Signal::Metrics, url, |name| {
+                env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            })
+            .unwrap()
+            .map(|settings| settings.shown())
+        };
+        let check = |url, env: &[(&str, &str)], expect: &str| {
+            assert_eq!(read(url, env).as_deref(), Some(expect), "{url:?} {env:?}");
+        };
+        check(Some("http://c:4317"), &[(ALL, "http://a:4317")], "http://c:4317");
+        check(Some("http://c:4318"), &[], "http://c:4318/v1/metrics");
+        check(Some("http://c/x/v1/traces"), &[], "http://c/x/v1/metrics");
+        check(Some("http://c:4317"), &[(METRICS, "http://m:4318/own")], "http://m:4318/own");
+        check(None, &[(ALL, "http://a:4318/"), (TRACES, "http://t:4317")], "http://a:4318/v1/metrics");
+        assert_eq!(read(None, &[(TRACES, "http://t:4317")]), None);
     }
 
     #[test]

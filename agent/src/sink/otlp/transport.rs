@@ -5,6 +5,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -44,6 +48,8 @@ pub(super) struct Failure {
     pub(super) retry: bool,
     /// Whether nothing listens there, so that trying on is of little use when the run is over.
     pub(super) unreachable: bool,
+    /// Whether the collector does not take this kind of message at all.
+    pub(super) unknown: bool,
     /// When the collector wants to be asked again.
     pub(super) after: Option<Duration>,
     /// For the user.
@@ -53,14 +59,14 @@ pub(super) struct Failure {
 /// What the collector did with a request that arrived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Accepted {
-    /// Spans that it did not take.
+    /// Spans or points that it did not take.
     pub(super) rejected: u64,
     /// Why.
     pub(super) reason: String,
 }
 
 pub(super) enum Transport {
-    Grpc { client: TraceServiceClient<Channel>, metadata: MetadataMap },
+    Grpc { channel: Channel, metadata: MetadataMap, gzip: bool },
     Http { client: reqwest::Client, url: reqwest::Url, headers: HeaderMap, gzip: bool },
 }
 
@@ -76,14 +82,11 @@ impl Transport {
             headers.insert(name, HeaderValue::from_str(value).map_err(bad)?);
         }
         match settings.protocol {
-            Protocol::Grpc => {
-                let mut client = TraceServiceClient::new(channel(settings)?);
-                if settings.gzip {
-                    client = client.send_compressed(CompressionEncoding::Gzip);
-                }
-                let client = client.max_decoding_message_size(limits::ANSWER_BYTES);
-                Ok(Self::Grpc { client, metadata: MetadataMap::from_headers(headers) })
-            }
+            Protocol::Grpc => Ok(Self::Grpc {
+                channel: channel(settings)?,
+                metadata: MetadataMap::from_headers(headers),
+                gzip: settings.gzip,
+            }),
             Protocol::Http => Ok(Self::Http {
                 client: http_client(settings)?,
                 url: settings.endpoint.clone(),
@@ -95,30 +98,71 @@ impl Transport {
 
     pub(super) async fn send(&self, request: &ExportTraceServiceRequest) -> Result<Accepted, Failure> {
         let answer = match self {
-            Self::Grpc { client, metadata } => {
-                let mut grpc = Request::new(request.clone());
-                *grpc.metadata_mut() = metadata.clone();
-                client.clone().export(grpc).await.map_err(|status| from_status(&status))?.into_inner()
-            }
-            Self::Http { client, url, headers, gzip } => {
-                let mut body = request.encode_to_vec();
-                let mut post = client
-                    .post(url.clone())
-                    .headers(headers.clone())
-                    .header("content-type", "application/x-protobuf");
+            Self::Grpc { channel, metadata, gzip } => {
+                let mut client =
+                    TraceServiceClient::new(channel.clone()).max_decoding_message_size(limits::ANSWER_BYTES);
                 if *gzip {
-                    body = compressed(&body).map_err(|error| final_failure(error.to_string()))?;
-                    post = post.header("content-encoding", "gzip");
+                    client = client.send_compressed(CompressionEncoding::Gzip);
                 }
-                from_response(post.body(body).send().await.map_err(|error| from_error(&error))?).await?
+                let request = grpc(request.clone(), metadata);
+                client.export(request).await.map_err(|status| from_status(&status))?.into_inner()
+            }
+            Self::Http { .. } => {
+                let answer = self.post(request.encode_to_vec()).await?;
+                ExportTraceServiceResponse::decode(answer.as_slice()).unwrap_or_default()
             }
         };
         let partial = answer.partial_success.unwrap_or_default();
-        Ok(Accepted {
-            rejected: u64::try_from(partial.rejected_spans).unwrap_or(0),
-            reason: shortened(&partial.error_message),
-        })
+        Ok(accepted(partial.rejected_spans, &partial.error_message))
     }
+
+    pub(super) async fn send_metrics(
+        &self,
+        request: &ExportMetricsServiceRequest,
+    ) -> Result<Accepted, Failure> {
+        let answer = match self {
+            Self::Grpc { channel, metadata, gzip } => {
+                let mut client = MetricsServiceClient::new(channel.clone())
+                    .max_decoding_message_size(limits::ANSWER_BYTES);
+                if *gzip {
+                    client = client.send_compressed(CompressionEncoding::Gzip);
+                }
+                let request = grpc(request.clone(), metadata);
+                client.export(request).await.map_err(|status| from_status(&status))?.into_inner()
+            }
+            Self::Http { .. } => {
+                let answer = self.post(request.encode_to_vec()).await?;
+                ExportMetricsServiceResponse::decode(answer.as_slice()).unwrap_or_default()
+            }
+        };
+        let partial = answer.partial_success.unwrap_or_default();
+        Ok(accepted(partial.rejected_data_points, &partial.error_message))
+    }
+
+    /// One request over HTTP; the body of its answer. Some collectors answer 200 with JSON or nothing: that
+    /// is a success all the same.
+    async fn post(&self, mut body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let Self::Http { client, url, headers, gzip } = self else { return Ok(Vec::new()) };
+        let mut post = client
+            .post(url.clone())
+            .headers(headers.clone())
+            .header("content-type", "application/x-protobuf");
+        if *gzip {
+            body = compressed(&body).map_err(|error| final_failure(error.to_string()))?;
+            post = post.header("content-encoding", "gzip");
+        }
+        from_response(post.body(body).send().await.map_err(|error| from_error(&error))?).await
+    }
+}
+
+fn grpc<M>(message: M, metadata: &MetadataMap) -> Request<M> {
+    let mut request = Request::new(message);
+    *request.metadata_mut() = metadata.clone();
+    request
+}
+
+fn accepted(rejected: i64, reason: &str) -> Accepted {
+    Accepted { rejected: u64::try_from(rejected).unwrap_or(0), reason: shortened(reason) }
 }
 
 fn channel(settings: &Settings) -> Result<Channel, Error> {
@@ -213,14 +257,21 @@ fn from_status(status: &Status) -> Failure {
         None => format!("{:?}: {}", status.code(), status.message()),
     };
     let unreachable = status.code() == Code::Unavailable && source.is_some();
-    Failure { retry, unreachable, after: None, reason: shortened(&reason) }
+    let unknown = status.code() == Code::Unimplemented;
+    Failure { retry, unreachable, unknown, after: None, reason: shortened(&reason) }
 }
 
 fn from_error(error: &reqwest::Error) -> Failure {
-    Failure { retry: true, unreachable: error.is_connect(), after: None, reason: shortened(&cause(error)) }
+    Failure {
+        retry: true,
+        unreachable: error.is_connect(),
+        unknown: false,
+        after: None,
+        reason: shortened(&cause(error)),
+    }
 }
 
-async fn from_response(mut response: reqwest::Response) -> Result<ExportTraceServiceResponse, Failure> {
+async fn from_response(mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
     let status = response.status();
     let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
     let mut body = Vec::new();
@@ -231,19 +282,32 @@ async fn from_response(mut response: reqwest::Response) -> Result<ExportTraceSer
         }
     }
     if status.is_success() {
-        // Some collectors answer 200 with JSON or nothing; that is a success all the same.
-        return Ok(ExportTraceServiceResponse::decode(body.as_slice()).unwrap_or_default());
+        return Ok(body);
     }
     Err(Failure {
         retry: matches!(status.as_u16(), 429 | 502 | 503 | 504),
         unreachable: false,
+        unknown: matches!(status.as_u16(), 404 | 405 | 501),
         after: after.map(Duration::from_secs),
         reason: format!("HTTP {status}"),
     })
 }
 
 fn final_failure(reason: String) -> Failure {
-    Failure { retry: false, unreachable: false, after: None, reason }
+    Failure { retry: false, unreachable: false, unknown: false, after: None, reason }
+}
+
+impl Failure {
+    /// Nobody answered in time.
+    pub(super) fn late(limit: Duration) -> Self {
+        Self {
+            retry: true,
+            unreachable: false,
+            unknown: false,
+            after: None,
+            reason: format!("no answer within {limit:?}"),
+        }
+    }
 }
 
 /// The innermost error: the outer ones say only that something failed.

@@ -19,21 +19,24 @@ pub(super) struct Worker {
     pub(super) ended: watch::Receiver<Option<Instant>>,
     pub(super) timeout: Duration,
     pub(super) policy: Content,
+    pub(super) schema: &'static str,
+}
+
+/// Returns when nothing may be delivered any more.
+pub(super) async fn over(mut ended: watch::Receiver<Option<Instant>>) {
+    // The sender goes with the sink: then nobody waits for the rest.
+    let until = ended.wait_for(Option::is_some).await.ok().and_then(|until| *until);
+    if let Some(until) = until {
+        sleep_until(until).await;
+    }
 }
 
 impl Worker {
     pub(super) async fn run(self) {
-        let mut ended = self.ended.clone();
-        let limit = async {
-            // The sender goes with the sink: then nobody waits for the rest.
-            let until = ended.wait_for(Option::is_some).await.ok().and_then(|until| *until);
-            if let Some(until) = until {
-                sleep_until(until).await;
+        tokio::select! {
+            () = over(self.ended.clone()) => {
                 self.shared.say_if_silent(|| format!("no answer within {:?}", self.timeout));
             }
-        };
-        tokio::select! {
-            () = limit => {}
             () = self.deliver_all() => {}
         }
     }
@@ -78,7 +81,7 @@ impl Worker {
     /// listens at the other end.
     async fn deliver(&self, batch: Vec<translate::Translated>) -> bool {
         let count = batch.len() as u64;
-        let request = translate::request(batch, self.policy);
+        let request = translate::request(batch, self.policy, self.schema);
         let until = Instant::now() + limits::RETRY_TOTAL;
         let mut delay = limits::RETRY_FIRST;
         loop {
@@ -94,12 +97,7 @@ impl Worker {
                     return true;
                 }
                 Ok(Err(failure)) => failure,
-                Err(_) => Failure {
-                    retry: true,
-                    unreachable: false,
-                    after: None,
-                    reason: format!("no answer within {:?}", self.timeout),
-                },
+                Err(_) => Failure::late(self.timeout),
             };
             self.shared.say(failure.reason);
             if !failure.retry || Instant::now() >= until {
