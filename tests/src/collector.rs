@@ -11,6 +11,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -59,6 +65,7 @@ pub enum Mood {
 #[derive(Default)]
 struct Inbox {
     requests: Mutex<Vec<ExportTraceServiceRequest>>,
+    metrics: Mutex<Vec<ExportMetricsServiceRequest>>,
     changed: watch::Sender<u64>,
 }
 
@@ -66,6 +73,10 @@ impl Inbox {
     fn take(&self, request: ExportTraceServiceRequest) {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn take_metrics(&self, request: ExportMetricsServiceRequest) {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     }
 }
 
@@ -105,10 +116,16 @@ impl Collector {
         Spans::new(&self.inbox.requests.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The metrics that arrived, by report. They are all there when the run has ended.
+    pub fn metrics(&self) -> Vec<ExportMetricsServiceRequest> {
+        self.inbox.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Every byte that arrived, for a search of secrets.
     pub fn bytes(&self) -> Vec<u8> {
         let requests = self.inbox.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.iter().flat_map(|request| format!("{request:?}").into_bytes()).collect()
+        let spans = requests.iter().flat_map(|request| format!("{request:?}").into_bytes());
+        spans.chain(format!("{:?}", self.metrics()).into_bytes()).collect()
     }
 
     /// Waits until `ready` says yes.
@@ -163,11 +180,28 @@ impl TraceService for Service {
     }
 }
 
+#[tonic::async_trait]
+impl MetricsService for Service {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
+        if self.mood == Mood::Refusing {
+            return Err(tonic::Status::unavailable("refused on purpose"));
+        }
+        self.inbox.take_metrics(request.into_inner());
+        Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
 fn grpc(listener: TcpListener, inbox: Arc<Inbox>, mood: Mood) {
-    let service = TraceServiceServer::new(Service { inbox, mood })
+    let traces = TraceServiceServer::new(Service { inbox: Arc::clone(&inbox), mood })
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(64 << 20);
-    let server = tonic::transport::Server::builder().add_service(service);
+    let metrics = MetricsServiceServer::new(Service { inbox, mood })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(64 << 20);
+    let server = tonic::transport::Server::builder().add_service(traces).add_service(metrics);
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
 }
 
@@ -193,7 +227,8 @@ async fn export(
         *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
         response
     };
-    let known = request.uri().path() == "/v1/traces"
+    let metrics = request.uri().path() == "/v1/metrics";
+    let known = (metrics || request.uri().path() == "/v1/traces")
         && request.headers().get("content-type").is_some_and(|kind| kind == "application/x-protobuf");
     let packed = request.headers().get("content-encoding").is_some_and(|coding| coding == "gzip");
     let mut body = request.into_body().collect().await?.to_bytes().to_vec();
@@ -206,6 +241,15 @@ async fn export(
     }
     if mood == Mood::Refusing {
         return Ok(answer(503, Vec::new()));
+    }
+    if metrics {
+        return Ok(match ExportMetricsServiceRequest::decode(&body[..]) {
+            Ok(request) if known => {
+                inbox.take_metrics(request);
+                answer(200, ExportMetricsServiceResponse::default().encode_to_vec())
+            }
+            _ => answer(400, Vec::new()),
+        });
     }
     match ExportTraceServiceRequest::decode(&body[..]) {
         Ok(request) if known => {

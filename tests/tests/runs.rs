@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use serde_json::json;
 use trackway_tests::clients::{CANARY, Client, OPENAI_KEY};
 use trackway_tests::collector::{Mood, Protocol};
@@ -362,6 +365,56 @@ async fn the_file_holds_what_the_collector_gets() -> Result<()> {
     let requests: Result<Vec<_>, _> = written.lines().map(serde_json::from_str).collect();
     assert_eq!(Spans::new(&requests?).0, spans.0);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_equal_the_spans() -> Result<()> {
+    if !privileged() {
+        return Ok(());
+    }
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let world = World::with(Behaviour::default(), protocol, Mood::Open).await?;
+        let client = Client::PythonChat { asynchronous: false, stream: true, usage: true };
+        world.run(client, 4).await?.success()?;
+        let spans = finished(&world).await?;
+        let points = histograms(&world.collector.metrics());
+        let chats = spans.of("chat");
+        let of = |name: &str| points.iter().filter(|point| point.0 == name).collect::<Vec<_>>();
+        let count = |name: &str| of(name).iter().map(|point| point.2).sum::<u64>();
+        let sum = |name: &str| of(name).iter().map(|point| point.3).sum::<f64>();
+        assert!(!chats.is_empty());
+        assert_eq!(count("gen_ai.client.operation.duration"), chats.len() as u64, "{points:?}");
+        let seconds: f64 = chats.iter().map(|chat| (chat.end - chat.start) as f64 / 1e9).sum();
+        assert!((sum("gen_ai.client.operation.duration") - seconds).abs() < 1e-6, "{points:?}");
+        for (kind, key) in [("input", "gen_ai.usage.input_tokens"), ("output", "gen_ai.usage.output_tokens")]
+        {
+            let told = of("gen_ai.client.token.usage");
+            let told = told.iter().filter(|point| point.1 == kind).map(|point| point.3).sum::<f64>();
+            let said: u64 = chats.iter().filter_map(|chat| chat.get(key).as_u64()).sum();
+            assert!(said > 0 && (told - said as f64).abs() < 0.5, "{kind}: {told} and {said}");
+        }
+        assert_eq!(count("gen_ai.execute_tool.duration"), spans.of("execute_tool").len() as u64);
+        assert_eq!(count("gen_ai.invoke_agent.duration"), 1);
+        assert!((sum("gen_ai.invoke_agent.inference_calls") - chats.len() as f64).abs() < 0.5);
+    }
+    Ok(())
+}
+
+/// Name, type of token, count and sum of every point of a histogram.
+fn histograms(requests: &[ExportMetricsServiceRequest]) -> Vec<(String, String, u64, f64)> {
+    let groups = requests.iter().flat_map(|request| &request.resource_metrics);
+    let metrics = groups.flat_map(|group| &group.scope_metrics).flat_map(|scope| &scope.metrics);
+    let mut points = Vec::new();
+    for metric in metrics {
+        let Some(Data::Histogram(histogram)) = &metric.data else { continue };
+        for point in &histogram.data_points {
+            let kind = point.attributes.iter().find(|it| it.key == "gen_ai.token.type");
+            let kind = kind.and_then(|it| it.value.as_ref()?.value.clone());
+            let kind = if let Some(Any::StringValue(kind)) = kind { kind } else { String::new() };
+            points.push((metric.name.clone(), kind, point.count, point.sum.unwrap_or(0.0)));
+        }
+    }
+    points
 }
 
 /// Runs a shell script under Trackway without any output of its own.

@@ -9,7 +9,7 @@
 //!
 //! The way of the data: `flow` bytes → [`http`] events → `decode` one [`call::Call`] per exchange →
 //! [`run`] ties calls and [`process`] facts into a tree → [`telemetry`] spans for the sinks.
-//! [`metrics`] counts finished spans.
+//! [`metrics`] counts finished spans; [`overlay`] fits them to their readers.
 //! [`observe`] holds one connection's state along that way; [`capture`] reads exchanges that were recorded before.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -26,6 +26,7 @@ pub mod lineage;
 pub mod metrics;
 pub mod names;
 pub mod observe;
+pub mod overlay;
 pub mod price;
 pub mod process;
 pub mod redact;

@@ -113,3 +113,5 @@ pub const METRIC_TEXT_BYTES: usize = 256;
 pub const METRIC_ORIGINS: usize = 256;
 /// Most traces whose tool calls are counted at once for the metric of their agent.
 pub const METRIC_TRACES: usize = 65_536;
+/// Most messages, and most tools, that an overlay numbers one by one. The newest are taken.
+pub const OVERLAY_ITEMS: usize = 512;

@@ -6,6 +6,7 @@ macro_rules! names {
 }
 
 pub mod metrics;
+pub mod overlay;
 
 names! {
     // GenAI, semantic-conventions v1.41.0
