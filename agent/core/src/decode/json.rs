@@ -1,5 +1,8 @@
 //! Reading JSON that may be anything: every question has an answer, none fails.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::sieve::length;
@@ -60,6 +63,22 @@ fn repair(bytes: &[u8]) -> String {
 fn surrogate(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok().filter(|unit| (0xD800..=0xDFFF).contains(unit))
+}
+
+/// A string of the wire, borrowed where it holds no escapes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Text<'_> {
+    /// The text, where it is there.
+    pub(crate) fn get(text: Option<&Self>) -> Option<&str> {
+        text.map(|text| text.0.as_ref())
+    }
+
+    /// The text, where it is there and not empty.
+    pub(crate) fn filled(text: Option<&Self>) -> Option<&str> {
+        Self::get(text).filter(|text| !text.is_empty())
+    }
 }
 
 /// Questions to an object, or to a value that may be one.

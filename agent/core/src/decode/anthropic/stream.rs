@@ -1,6 +1,5 @@
 //! Streamed Messages: blocks put together by their index.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -8,7 +7,7 @@ use serde_json::Value;
 
 use super::{blocks, messages::Meta};
 use crate::call::Part;
-use crate::decode::json::{self, Get, Object, take_object, take_text};
+use crate::decode::json::{self, Get, Object, Text, take_object, take_text};
 use crate::decode::{Ending, Event, Faults, append, openai};
 use crate::limits;
 
@@ -29,8 +28,8 @@ struct Block {
 /// A piece of a block, in the shape that nearly every event has.
 #[derive(Deserialize)]
 struct Piece<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
+    #[serde(rename = "type")]
+    kind: &'a str,
     index: u64,
     #[serde(borrow)]
     delta: Delta<'a>,
@@ -46,20 +45,16 @@ struct Delta<'a> {
     partial_json: Option<Text<'a>>,
 }
 
-/// A string of the wire, borrowed where it holds no escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
 impl Blocks {
     pub(super) fn event(&mut self, event: Event<'_>, meta: &mut Meta, faults: &mut Faults) {
         let data = event.data.trim();
         // Nearly every event is a piece of text, and needs no tree. What has another shape fails here.
         if let Ok(piece) = serde_json::from_str::<Piece<'_>>(data)
-            && piece.kind.0 == "content_block_delta"
+            && piece.kind == "content_block_delta"
         {
             let [text, thinking, json] =
                 [&piece.delta.text, &piece.delta.thinking, &piece.delta.partial_json]
-                    .map(|more| more.as_ref().map(|more| more.0.as_ref()));
+                    .map(|more| Text::get(more.as_ref()));
             return self.delta(piece.index, text, thinking, json, faults);
         }
         let Some(mut body) = crate::decode::object(data, faults) else { return };

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::chat::Meta;
-use super::chunk::{self, Chunk, Text};
+use super::chunk::{self, Chunk};
 use super::content;
 use crate::call::{Message, Part, ToolCall};
-use crate::decode::json::{self, Get, Object};
+use crate::decode::json::{self, Get, Object, Text};
 use crate::decode::{Ending, Event, Faults, append, finish};
 use crate::limits;
 
@@ -50,17 +50,11 @@ impl Chunks {
             return;
         }
         if let Some(chunk) = Chunk::read(data) {
-            let get = Text::get;
-            meta.name(
-                get(chunk.id.as_ref()),
-                get(chunk.model.as_ref()),
-                get(chunk.service_tier.as_ref()),
-                get(chunk.system_fingerprint.as_ref()),
-            );
-            for choice in &chunk.choices {
-                if let Some(place) = self.choice(choice.index.unwrap_or(0), faults) {
-                    place.quick(choice, faults);
-                }
+            meta.name(chunk.id, chunk.model, chunk.tier, chunk.fingerprint);
+            if let Some(choice) = &chunk.choice
+                && let Some(place) = self.choice(choice.index.unwrap_or(0), faults)
+            {
+                place.quick(choice, faults);
             }
             return;
         }
@@ -110,26 +104,22 @@ impl Chunks {
 impl Choice {
     /// Reads a chunk of the usual shape.
     fn quick(&mut self, choice: &chunk::Choice<'_>, faults: &mut Faults) {
-        self.reason(Text::get(choice.finish_reason.as_ref()));
+        self.reason(choice.reason);
         let delta = &choice.delta;
-        super::first(&mut self.role, Text::get(delta.role.as_ref()));
-        let reasoning = [&delta.reasoning_content, &delta.reasoning]
-            .into_iter()
-            .filter_map(|text| Text::get(text.as_ref()))
-            .find(|text| !text.is_empty());
-        if let Some(text) = reasoning {
+        super::first(&mut self.role, delta.role);
+        if let Some(text) = delta.reasoning.iter().find_map(|text| Text::filled(text.as_ref())) {
             self.reasoning(text, faults);
         }
-        if let Some(text) = Text::get(delta.content.as_ref()).filter(|text| !text.is_empty()) {
+        if let Some(text) = Text::filled(delta.content.as_ref()) {
             self.text(text, faults);
         }
-        if let Some(text) = Text::get(delta.refusal.as_ref()).filter(|text| !text.is_empty()) {
+        if let Some(text) = Text::filled(delta.refusal.as_ref()) {
             self.add(Part::Refusal(text.to_owned()), faults);
         }
-        for fragment in delta.tool_calls.as_deref().unwrap_or_default() {
+        if let Some(fragment) = &delta.call {
             let function = &fragment.function;
-            let id = Text::get(fragment.id.as_ref()).unwrap_or_default();
-            let name = Text::get(function.name.as_ref()).unwrap_or_default();
+            let id = fragment.id.unwrap_or_default();
+            let name = function.name.unwrap_or_default();
             if let Some(call) = self.named(fragment.index, id, name, faults)
                 && let Some(more) = Text::get(function.arguments.as_ref())
             {
