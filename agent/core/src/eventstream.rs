@@ -13,6 +13,10 @@ const PRELUDE: usize = 12;
 /// Least length of a frame: prelude, no headers, no payload, checksum.
 const LEAST: usize = PRELUDE + 4;
 
+/// Greatest length of a frame that AWS's SDKs take: headers of 128 KiB, a payload of 16 MiB. A prelude that
+/// says more is none, or its end would be waited for until the stream's.
+const MOST: usize = LEAST + (128 << 10) + (16 << 20);
+
 /// How often each byte may be looked at in vain.
 const LOOKS: u64 = 4;
 
@@ -60,7 +64,7 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
 /// Total length and length of the headers.
 fn prelude(bytes: &[u8]) -> Option<(usize, usize)> {
     let (total, headers) = (number(bytes, 0)?, number(bytes, 4)?);
-    let fits = total >= LEAST && headers <= total - LEAST;
+    let fits = (LEAST..=MOST).contains(&total) && headers <= total - LEAST;
     (fits && number(bytes, 8)? == crc32fast::hash(bytes.get(..8)?) as usize).then_some((total, headers))
 }
 

@@ -68,6 +68,8 @@ pub const CAPTURE_LINE_BYTES: usize = 256 * 1024 * 1024;
 pub const CAPTURE_ENTRIES: usize = 1_000_000;
 /// Most WebSocket messages of one recorded exchange.
 pub const CAPTURE_MESSAGES: usize = 65_536;
+/// Most of an error's text that is kept where the text is of no known shape.
+pub const ERROR_BYTES: usize = 4096;
 /// Most faults that one call keeps.
 pub const FAULTS: usize = 32;
 /// Longest single attribute value that is kept.

@@ -10,9 +10,10 @@ pub(crate) use converse::Converse;
 pub(crate) use invoke::Invoke;
 
 use super::json::{Get, Object};
-use super::{Target, segments};
+use super::{Event, Target, json, openai, segments};
 use crate::call::{ProviderError, Usage};
 use crate::http::Headers;
+use crate::limits;
 use crate::redact;
 
 /// The model of a path that ends with `/model/{id}/{verb}`.
@@ -36,8 +37,9 @@ pub(super) fn decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [byte, after @ ..] = rest {
-        let hex = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match hex.and_then(|two| u8::from_str_radix(two, 16).ok()).filter(|_| *byte == b'%') {
+        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        let value = digit(0).zip(digit(1)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        match value.filter(|_| *byte == b'%') {
             Some(value) => {
                 out.push(value);
                 rest = after.get(2..).unwrap_or_default();
@@ -81,7 +83,8 @@ fn counted(input: Option<u64>, output: Option<u64>, cached: impl Fn(&str) -> Opt
 /// What the fields of a response say.
 #[derive(Debug, Default)]
 struct Head {
-    failed: bool,
+    /// The status, where it says that the request failed.
+    failed: Option<u16>,
     /// `x-amzn-errortype`, without the name space that may follow it.
     error: Option<String>,
     usage: Usage,
@@ -94,7 +97,7 @@ impl Head {
         let count = |kind: &str| get(&format!("x-amzn-bedrock-{kind}-token-count"))?.parse::<u64>().ok();
         let error = get("x-amzn-errortype").and_then(|kind| kind.split(':').next());
         Self {
-            failed: status >= 400,
+            failed: Some(status).filter(|status| *status >= 400),
             error: error.filter(|kind| !kind.is_empty()).map(str::to_owned),
             usage: counted(count("input"), count("output"), |kind| {
                 count(&format!("cache-{}-input", kind.to_ascii_lowercase()))
@@ -104,9 +107,39 @@ impl Head {
 
     /// The error that a body of a failed request describes.
     fn described(&self, body: &Object) -> Option<ProviderError> {
-        let message = ["message", "Message"].iter().find_map(|key| body.text(key));
-        (self.failed || self.error.is_some())
-            .then(|| failure(self.error.as_deref(), message.unwrap_or_default()))
+        if self.failed.is_none() && self.error.is_none() {
+            return None;
+        }
+        // What stands before Bedrock may describe its own errors in a shape of its own.
+        let other = openai::error(body).filter(|error| error.kind != "_OTHER" || !error.message.is_empty());
+        let kind = ["__type", "code", "Code"].iter().find_map(|key| body.filled(key)).map(named);
+        let kind = self.error.clone().or(kind);
+        let message = ["message", "Message"].iter().find_map(|key| body.text(key)).map(str::to_owned);
+        let inner = other.as_ref().map(|error| error.kind.clone()).filter(|kind| kind != "_OTHER");
+        let status = self.failed.map(|status| status.to_string());
+        Some(failure(
+            kind.or(inner).or(status).as_deref(),
+            &message.or(other.map(|error| error.message)).unwrap_or_default(),
+        ))
+    }
+}
+
+/// The name of an error without its name space: `com.amazon.coral.service#AccessDeniedException`.
+fn named(kind: &str) -> String {
+    kind.rsplit('#').next().unwrap_or_default().to_owned()
+}
+
+/// The exception that ended a stream. What it says is JSON by the specification, and text where it is not.
+fn exception(event: Event<'_>) -> ProviderError {
+    match json::parse(event.data.trim().as_bytes()) {
+        Ok(value) if value.is_object() => {
+            let message = ["message", "Message"].iter().find_map(|key| value.text(key));
+            failure(Some(event.name), message.unwrap_or_default())
+        }
+        _ => {
+            let end = event.data.floor_char_boundary(limits::ERROR_BYTES);
+            failure(Some(event.name), event.data.get(..end).unwrap_or_default())
+        }
     }
 }
 

@@ -94,6 +94,19 @@ fn a_broken_frame_costs_itself() {
 }
 
 #[test]
+fn a_length_that_no_frame_can_have_is_no_prelude() {
+    let mut endless = 0x7fff_ffff_u32.to_be_bytes().to_vec();
+    endless.extend([0; 4]);
+    endless.extend(crc32fast::hash(&endless).to_be_bytes());
+    assert_eq!(begins(&endless), Some(false));
+    for size in [3, 1000] {
+        let (frames, parser) = read(&[event("a", "1"), endless.clone(), event("b", "2")].concat(), size);
+        assert_eq!(frames.iter().map(|it| it.1.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((parser.broken(), parser.dropped(), parser.is_inside()), (1, 0, false));
+    }
+}
+
+#[test]
 fn what_is_too_long_is_dropped_and_counted() {
     let long = frame(&[(":event-type", "long")], &vec![b'x'; limits::EVENT_BYTES]);
     let (frames, parser) = read(&[long, event("next", "{}")].concat(), 100_000);

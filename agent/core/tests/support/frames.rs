@@ -1,4 +1,5 @@
 //! Frames of AWS event streams, made.
+#![allow(dead_code, reason = "every test binary uses its own part")]
 
 use base64::Engine;
 use serde_json::Value;

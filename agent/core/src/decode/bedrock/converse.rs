@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Head, blocks, failure, model, usage};
+use super::{Head, blocks, exception, model, usage};
 use crate::call::{Lazy, Llm, Message, Params, Part, ProviderError, ToolDefinition, Usage};
 use crate::decode::json::{self, Get, Object, take_items, take_object, take_text};
 use crate::decode::{
@@ -159,6 +159,9 @@ struct Draft {
     text: String,
     reasoning: String,
     input: String,
+    /// What a tool of the provider's gave, and about how long it is.
+    result: Vec<Value>,
+    held: usize,
 }
 
 impl Reply {
@@ -215,6 +218,11 @@ impl Reply {
                         None => {}
                     }
                 }
+                if let Some(Value::Array(pieces)) =
+                    object.get_mut("delta").and_then(|it| it.get_mut("toolResult"))
+                {
+                    draft.given(std::mem::take(pieces), faults);
+                }
             }
             "messageStop" => self.reason = take_text(&mut object, "stopReason"),
             "metadata" => {
@@ -223,11 +231,6 @@ impl Reply {
             }
             _ => {}
         }
-    }
-
-    /// The exception that ended a stream.
-    pub(super) fn fail(&mut self, name: &str, message: &str) {
-        self.error = Some(failure(Some(name), message));
     }
 
     /// Writes what is known.
@@ -258,8 +261,24 @@ impl Reply {
 }
 
 impl Draft {
+    /// Adds pieces of a result; text goes on where the last piece was text as well.
+    fn given(&mut self, pieces: Vec<Value>, faults: &mut Faults) {
+        for piece in pieces {
+            let more = piece.text("text").map(str::to_owned);
+            self.held += more.as_ref().map_or_else(|| piece.to_string().len(), String::len);
+            if self.held > limits::PART_BYTES || self.result.len() >= limits::PARTS {
+                let most = limits::PART_BYTES;
+                return faults.add("limit.part", format!("a part of the answer is longer than {most} bytes"));
+            }
+            match (self.result.last_mut().and_then(|last| last.get_mut("text")), more) {
+                (Some(Value::String(text)), Some(more)) => text.push_str(&more),
+                _ => self.result.push(piece),
+            }
+        }
+    }
+
     fn finish(self, parts: &mut Vec<Part>) {
-        let Self { mut start, text, reasoning, input } = self;
+        let Self { mut start, text, reasoning, input, result, .. } = self;
         if !reasoning.is_empty() {
             parts.push(Part::Reasoning(reasoning));
         }
@@ -275,6 +294,9 @@ impl Draft {
             };
             tool.insert("input".to_owned(), value);
         }
+        if let Some(Value::Object(tool)) = start.get_mut("toolResult") {
+            tool.insert("content".to_owned(), Value::Array(result));
+        }
         blocks::read(Value::Array(vec![Value::Object(start)]), parts);
     }
 }
@@ -285,10 +307,9 @@ impl Answer for Reply {
     }
 
     fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
-        let Some(object) = crate::decode::object(event.data.trim(), faults) else { return };
         if event.exception {
-            self.fail(event.name, object.text("message").unwrap_or_default());
-        } else {
+            self.error = Some(exception(event));
+        } else if let Some(object) = crate::decode::object(event.data.trim(), faults) {
             self.piece(event.name, object, faults);
         }
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::texts::Texts;
-use super::{Head, converse, counted, failure, model};
+use super::{Head, converse, counted, exception, model};
 use crate::call::{Lazy, Llm, Params, ProviderError, Usage};
 use crate::decode::anthropic::messages::Messages;
 use crate::decode::cohere::First;
@@ -110,7 +110,7 @@ fn operation(body: &Body, model: &str) -> &'static str {
             .iter()
             .any(|key| body.has(key))
             || body.has("inputText") && (body.has("normalize") || body.has("dimensions"))
-            || model.contains("embed");
+            || named(model).contains("embed");
     if embeds {
         "embeddings"
     } else if body.has("query") && body.has("documents") {
@@ -119,6 +119,19 @@ fn operation(body: &Body, model: &str) -> &'static str {
         "text_completion"
     } else {
         "chat"
+    }
+}
+
+/// The part of an id that names a model: all of it, but of an ARN what stands behind the words that say that the
+/// name is a model's and not somebody's own.
+fn named(model: &str) -> &str {
+    if !model.starts_with("arn:") {
+        return model;
+    }
+    let resource = model.splitn(6, ':').last().unwrap_or_default();
+    match resource.split_once('/') {
+        Some(("foundation-model" | "inference-profile", name)) => name,
+        _ => "",
     }
 }
 
@@ -178,6 +191,8 @@ struct Reply {
     whole: bool,
     /// Whether the provider's last word came.
     ended: bool,
+    /// Whether the answer is vectors, which are never looked at.
+    vectors: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -197,7 +212,7 @@ impl Family {
         if kind == "message"
             || kind.starts_with("message_")
             || kind.starts_with("content_block")
-            || kind == "ping"
+            || matches!(kind, "ping" | "error")
         {
             Self::Anthropic
         } else if let Some(choice) = object.get("choices") {
@@ -232,6 +247,7 @@ impl Reply {
             error: None,
             whole: false,
             ended: false,
+            vectors: false,
         }
     }
 
@@ -292,19 +308,16 @@ impl Answer for Reply {
     }
 
     fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
-        if !event.exception
-            && let Ok(piece) = serde_json::from_str::<Piece<'_>>(event.data)
-        {
+        if event.exception {
+            self.error = Some(exception(event));
+        } else if let Ok(piece) = serde_json::from_str::<Piece<'_>>(event.data) {
             match STANDARD.decode(piece.bytes.as_bytes()) {
                 Ok(bytes) => self.chunk(&String::from_utf8_lossy(&bytes), faults),
                 Err(_) => faults.add("base64", "a chunk is not valid base64"),
             }
-            return;
-        }
-        let Some(object) = crate::decode::object(event.data.trim(), faults) else { return };
-        if event.exception {
-            let message = object.text("message").unwrap_or_default();
-            self.error = Some(failure(Some(event.name), message));
+        } else {
+            // An event that is none of ours; JSON it has to be.
+            crate::decode::object(event.data.trim(), faults);
         }
     }
 
@@ -330,17 +343,33 @@ impl Answer for Reply {
             Family::Completion => self.completion.body(body, faults),
             Family::Converse => self.converse.whole(body.into_object(faults)),
             Family::Texts | Family::Unknown => {
-                // Vectors are never looked at.
-                let vectors = body.has("embedding") || body.has("embeddings");
-                let object = if vectors { small.clone() } else { body.into_object(faults) };
+                self.vectors =
+                    ["embedding", "embeddings", "embeddingsByType"].iter().any(|key| body.has(key));
+                let object = if self.vectors { small.clone() } else { body.into_object(faults) };
                 self.texts.read(object, faults);
             }
         }
     }
 
     fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
-        let Self { head, family, anthropic, chat, completion, converse, texts, metrics, error, whole, ended } =
-            *self;
+        let Self {
+            head,
+            family,
+            anthropic,
+            chat,
+            completion,
+            converse,
+            texts,
+            metrics,
+            error,
+            whole,
+            ended,
+            vectors,
+        } = *self;
+        // A profile's name says nothing of its model; what came back does.
+        if vectors {
+            llm.operation = "embeddings";
+        }
         let ending = match family {
             Family::Anthropic => anthropic.finish(llm),
             Family::Chat => chat.finish(llm),
