@@ -185,6 +185,8 @@ pub(super) struct Meta {
     tier: Option<String>,
     fingerprint: Option<String>,
     pub(super) usage: Option<Usage>,
+    /// Whether the counts stood where they belong.
+    counted: bool,
     cost: Option<f64>,
     pub(super) error: Option<crate::call::ProviderError>,
 }
@@ -221,7 +223,10 @@ impl Meta {
         self.name(get("id"), get("model"), get("service_tier"), get("system_fingerprint"));
         let counts =
             body.object("usage").or_else(|| body.object("x_groq").and_then(|groq| groq.object("usage")));
-        if let Some(counts) = counts {
+        self.counted |= counts.is_some();
+        // Moonshot's streams have them inside of the choice.
+        let inside = || body.items("choices").first().and_then(|choice| choice.object("usage"));
+        if let Some(counts) = counts.or_else(|| inside().filter(|_| !self.counted)) {
             self.usage = Some(usage::read(counts));
             self.cost = price::stated(counts).or(self.cost);
         }

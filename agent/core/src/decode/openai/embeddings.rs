@@ -58,7 +58,12 @@ struct Reply {
 }
 
 impl Answer for Reply {
-    fn event(&mut self, _event: Event<'_>, _faults: &mut Faults) {}
+    /// Google's endpoint puts an error into a list.
+    fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
+        if let Some(object) = crate::decode::object(event.data.trim(), faults) {
+            self.meta.read(&object);
+        }
+    }
 
     fn body(&mut self, body: Body, _faults: &mut Faults) {
         let small = body.small();
