@@ -125,6 +125,16 @@ pub(crate) enum Ending {
     Open,
     /// Something was missing.
     Cut,
+    /// It is no answer of this format, and the call none of a model.
+    Other,
+}
+
+impl Ending {
+    /// The same on a path and with a request that are not a format's alone: the answer has to have its shape
+    /// too, unless the host is known to be a provider's.
+    fn of(self, shaped: bool, llm: &Llm) -> Self {
+        if shaped || llm.provider_said { self } else { Self::Other }
+    }
 }
 
 /// Where a request goes.

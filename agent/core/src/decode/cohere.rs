@@ -27,6 +27,14 @@ fn usage(object: &Object) -> Usage {
     }
 }
 
+/// Whether an answer has what only Cohere's has.
+fn is_ours(object: &Object) -> bool {
+    object.object("meta").is_some_and(|meta| meta.contains_key("api_version"))
+        || ["generation_id", "response_id", "response_type", "event_type"]
+            .iter()
+            .any(|key| object.filled(key).is_some())
+}
+
 /// An error has a message, and seldom a name. Asked only where the status says that it is one.
 pub(super) fn error(object: &Object) -> Option<ProviderError> {
     let message = object.text("message")?;

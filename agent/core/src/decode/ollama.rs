@@ -63,7 +63,6 @@ impl Format for Ollama {
     fn request(&self, _target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
         let small = body.small();
         // The format has no vendor but this one.
-        llm.provider_said = true;
         if llm.provider != "ollama" {
             "ollama".clone_into(&mut llm.provider);
         }
@@ -170,6 +169,8 @@ fn calls(entry: &mut Object) -> Vec<ToolCall> {
 #[derive(Debug, Default)]
 struct Reply {
     embed: bool,
+    /// Whether it had the shape of Ollama's: many applications have a chat of their own on these paths.
+    ours: bool,
     read: bool,
     model: Option<String>,
     thinking: String,
@@ -188,6 +189,8 @@ impl Reply {
             self.error = Some(error);
         }
         openai::first(&mut self.model, object.text("model"));
+        self.ours |= object.member("done").is_some_and(Value::is_boolean)
+            && (object.object("message").is_some() || object.text("response").is_some());
         let mut inner = take_object(&mut object, "message").unwrap_or_default();
         for key in ["content", "thinking"] {
             if let Some(more) = inner.text(key) {
@@ -218,13 +221,15 @@ impl Answer for Reply {
 
     fn body(&mut self, body: Body, faults: &mut Faults) {
         self.read = true;
+        self.ours = self.embed && (body.is_array("embeddings") || body.is_array("embedding"));
         // Vectors stay where they are.
         let object = if self.embed { body.small().clone() } else { body.into_object(faults) };
         self.line(object, faults);
     }
 
     fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
-        let Self { embed, read, model, thinking, text, calls, reason, done, input, output, error } = *self;
+        let Self { embed, ours, read, model, thinking, text, calls, reason, done, input, output, error } =
+            *self;
         llm.response_model = model;
         llm.usage = Usage { input, output: output.filter(|_| !embed), ..Usage::default() };
         llm.error = error;
@@ -241,10 +246,13 @@ impl Answer for Reply {
             llm.output.push(message);
         }
         llm.finish_reasons.extend(reason);
-        match (read, done) {
+        let ending = match (read, done) {
             (true, _) => Ending::Open,
             (_, true) => Ending::Whole,
             _ => Ending::Cut,
-        }
+        };
+        let ending = ending.of(ours, llm);
+        llm.provider_said = true;
+        ending
     }
 }

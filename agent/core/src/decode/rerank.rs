@@ -1,8 +1,8 @@
 //! Reranking, which vendors spell alike: `POST …/rerank` with a query and documents. Cohere's is told apart by
-//! its answer only, and by its host.
+//! its host, and by the version that its answer names.
 
-use super::json::Get;
-use super::{Answer, Body, Claim, Ending, Event, Faults, Format, Target, openai, tail};
+use super::json::{Get, Object};
+use super::{Answer, Body, Claim, Ending, Event, Faults, Format, Target, body, openai, tail};
 use crate::call::{Llm, ProviderError, Usage};
 use crate::http::Headers;
 
@@ -51,6 +51,16 @@ struct Reply {
     input: Option<u64>,
     failed: bool,
     error: Option<ProviderError>,
+    /// Whether it was ranks.
+    ranks: bool,
+    /// Whether it named the version of Cohere's API.
+    cohere: bool,
+}
+
+/// Whether an element of an answer is a rank.
+fn is_rank(object: &Object) -> bool {
+    object.contains_key("index")
+        && ["relevance_score", "score"].iter().any(|key| object.number(key).is_some())
 }
 
 impl Answer for Reply {
@@ -58,11 +68,23 @@ impl Answer for Reply {
         self.failed = status >= 400;
     }
 
-    fn event(&mut self, _event: Event<'_>, _faults: &mut Faults) {}
+    /// Hugging Face's server answers with a list and nothing around it.
+    fn event(&mut self, event: Event<'_>, faults: &mut Faults) {
+        let object = crate::decode::object(event.data.trim(), faults);
+        self.ranks |= object.is_some_and(|object| is_rank(&object));
+    }
 
     fn body(&mut self, body: Body, _faults: &mut Faults) {
         let small = body.small();
         self.model = small.filled("model").map(str::to_owned);
+        self.cohere = small.object("meta").is_some_and(|meta| meta.contains_key("api_version"));
+        let list = ["results", "data"].iter().find(|key| body.is_array(key)).map(|key| body.list(key));
+        self.ranks = list.is_some_and(|list| match list.first() {
+            Some(_) => body::values(list.get(..1).unwrap_or_default())
+                .any(|first| first.as_object().is_some_and(is_rank)),
+            // No ranks say nothing; what stands beside them does.
+            None => self.model.is_some() || self.cohere || small.object("usage").is_some(),
+        });
         self.error = openai::error(small);
         if self.failed {
             self.error = self.error.take().or_else(|| super::cohere::error(small));
@@ -78,6 +100,12 @@ impl Answer for Reply {
         llm.response_model = self.model;
         llm.usage = Usage { input: self.input, ..Usage::default() };
         llm.error = self.error;
-        Ending::Open
+        if self.cohere {
+            llm.api = "cohere.rerank";
+            if llm.provider.is_empty() {
+                "cohere".clone_into(&mut llm.provider);
+            }
+        }
+        Ending::Open.of(self.ranks, llm)
     }
 }

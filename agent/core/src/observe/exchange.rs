@@ -227,6 +227,7 @@ impl Exchange {
         self.call.completion = completion;
         (self.call.http.request_bytes, self.call.http.response_bytes) = wire;
         if let Some((format, mut llm)) = self.llm.take() {
+            let mut other = false;
             if let Some((read, mut answer, mut intake)) = self.answer.take()
                 && (read.api(), read.operation()) == (format.api(), format.operation())
             {
@@ -238,20 +239,16 @@ impl Exchange {
                     llm.organization = Some(charged);
                 }
                 let ending = answer.finish(&mut llm);
+                other = ending == Ending::Other;
                 // What was neither events nor JSON has no end of its own.
                 let ending = if llm.stream { ending } else { Ending::Open };
                 self.call.completion = completed(completion, ending);
             }
-            // A refusal whose body says nothing in a known shape is still one.
-            let refused = self.call.http.status.filter(|status| *status >= 400);
-            if let Some(status) = refused.filter(|_| llm.error.is_none()) {
-                let message = format!("HTTP status {status}");
-                llm.error = Some(ProviderError { kind: status.to_string(), message });
+            if other {
+                self.call.first_chunk = None;
+            } else {
+                self.claim(llm);
             }
-            if self.call.completion == Completion::Partial {
-                self.faults.add("truncated", "the answer ended before its end");
-            }
-            self.call.kind = Kind::Llm(llm);
         }
         if let Some(mut rpc) = self.rpc.take() {
             let mut stream = false;
@@ -280,6 +277,20 @@ impl Exchange {
         }
         self.call.faults = self.faults.into_vec();
         self.call
+    }
+
+    /// It is a model's call.
+    fn claim(&mut self, mut llm: Box<Llm>) {
+        // A refusal whose body says nothing in a known shape is still one.
+        let refused = self.call.http.status.filter(|status| *status >= 400);
+        if let Some(status) = refused.filter(|_| llm.error.is_none()) {
+            let message = format!("HTTP status {status}");
+            llm.error = Some(ProviderError { kind: status.to_string(), message });
+        }
+        if self.call.completion == Completion::Partial {
+            self.faults.add("truncated", "the answer ended before its end");
+        }
+        self.call.kind = Kind::Llm(llm);
     }
 
     /// Decides what the request is, and reads it. Once.

@@ -76,6 +76,8 @@ pub(super) fn params(body: &Object) -> Params {
 /// An answer being read.
 #[derive(Debug, Default)]
 struct Reply {
+    /// Whether it had the shape of Cohere's.
+    ours: bool,
     failed: bool,
     read: bool,
     id: Option<String>,
@@ -141,6 +143,10 @@ impl Answer for Reply {
         let index = object.count("index").unwrap_or(0);
         let kind = object.text("type").unwrap_or(event.name).to_owned();
         openai::first(&mut self.id, object.text("id"));
+        self.ours |= matches!(
+            kind.as_str(),
+            "message-start" | "content-start" | "content-delta" | "tool-plan-delta" | "message-end"
+        );
         let mut delta = take_object(&mut object, "delta").unwrap_or_default();
         let message = delta.object("message");
         match kind.as_str() {
@@ -179,6 +185,7 @@ impl Answer for Reply {
             self.error = openai::error(&object).or_else(|| error(&object));
             return;
         }
+        self.ours = object.object("message").is_some() && object.filled("finish_reason").is_some();
         self.id = take_text(&mut object, "id");
         self.reason = take_text(&mut object, "finish_reason");
         if let Some(counts) = object.object("usage") {
@@ -199,7 +206,7 @@ impl Answer for Reply {
     }
 
     fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
-        let Self { read, id, plan, content, calls, reason, usage, error, .. } = *self;
+        let Self { ours, read, id, plan, content, calls, reason, usage, error, .. } = *self;
         let mut parts = Vec::new();
         // The plan is what the model thinks before it asks for tools.
         parts.extend(Some(plan).filter(|plan| !plan.is_empty()).map(Part::Reasoning));
@@ -227,10 +234,11 @@ impl Answer for Reply {
         llm.response_id = id;
         llm.usage = usage;
         llm.error = error;
-        match (read, whole) {
+        let ending = match (read, whole) {
             (true, _) => Ending::Open,
             (_, true) => Ending::Whole,
             _ => Ending::Cut,
-        }
+        };
+        ending.of(ours, llm)
     }
 }

@@ -1,6 +1,6 @@
 //! Embeddings: `POST …/v2/embed` and `…/v1/embed`. The vectors are never looked at.
 
-use super::{error, usage};
+use super::{error, is_ours, usage};
 use crate::call::{Lazy, Llm, ProviderError, Usage};
 use crate::decode::json::Get;
 use crate::decode::{Answer, Body, Claim, Ending, Event, Faults, Format, Target, openai, tail};
@@ -47,6 +47,8 @@ impl Format for Embed {
 /// An answer being read.
 #[derive(Debug, Default)]
 struct Reply {
+    /// Whether it had the shape of Cohere's.
+    ours: bool,
     failed: bool,
     id: Option<String>,
     usage: Usage,
@@ -67,6 +69,7 @@ impl Answer for Reply {
             return;
         }
         self.id = small.filled("id").map(str::to_owned);
+        self.ours = body.has("embeddings") && (self.id.is_some() || is_ours(small));
         if let Some(meta) = small.object("meta") {
             self.usage = Usage { output: None, ..usage(meta) };
         }
@@ -76,6 +79,6 @@ impl Answer for Reply {
         llm.response_id = self.id;
         llm.usage = self.usage;
         llm.error = self.error;
-        Ending::Open
+        Ending::Open.of(self.ours, llm)
     }
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{chat, error, usage};
+use super::{chat, error, is_ours, usage};
 use crate::call::{
     Conversation, Lazy, Llm, Message, Part, ProviderError, ToolCall, ToolDefinition, ToolResult, Usage,
 };
@@ -161,6 +161,8 @@ fn tools(pieces: &[Bytes]) -> Vec<ToolDefinition> {
 #[derive(Debug, Default)]
 struct Reply {
     chat: bool,
+    /// Whether something in it was Cohere's alone: many servers have a chat and generate.
+    ours: bool,
     failed: bool,
     read: bool,
     id: Option<String>,
@@ -177,6 +179,8 @@ struct Reply {
 impl Reply {
     /// Reads a whole answer, by itself or at the end of a stream.
     fn whole(&mut self, mut object: Object) {
+        self.ours |=
+            is_ours(&object) || object.items("generations").iter().any(|one| one.text("text").is_some());
         let ids: &[&str] =
             if self.chat { &["generation_id", "response_id"] } else { &["id", "generation_id"] };
         if let Some(id) = ids.iter().find_map(|key| object.filled(key)) {
@@ -220,6 +224,7 @@ impl Answer for Reply {
             return;
         }
         let Some(mut object) = crate::decode::object(data, faults) else { return };
+        self.ours |= is_ours(&object);
         match object.text("event_type").unwrap_or_default() {
             "text-generation" => append(&mut self.text, object.text("text").unwrap_or_default(), faults),
             "tool-calls-generation" => self.calls = calls(&mut object),
@@ -253,7 +258,7 @@ impl Answer for Reply {
     }
 
     fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
-        let Self { read, id, text, more, calls, reason, usage, ended, error, .. } = *self;
+        let Self { ours, read, id, text, more, calls, reason, usage, ended, error, .. } = *self;
         if !text.is_empty() || !calls.is_empty() || reason.is_some() {
             let word = match reason.as_deref() {
                 Some("COMPLETE") if !calls.is_empty() => Some("tool_call"),
@@ -275,10 +280,11 @@ impl Answer for Reply {
         llm.response_id = id;
         llm.usage = usage;
         llm.error = error;
-        match (read, ended) {
+        let ending = match (read, ended) {
             (true, _) => Ending::Open,
             (_, true) => Ending::Whole,
             _ => Ending::Cut,
-        }
+        };
+        ending.of(ours, llm)
     }
 }

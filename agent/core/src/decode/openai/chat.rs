@@ -217,6 +217,12 @@ impl Meta {
         llm.error = self.error;
     }
 
+    /// Whether an answer shows that the request was for a model: by its shape, or by an error, or by nothing that
+    /// could be read, where the request named a model.
+    pub(super) fn claims(&self, shaped: bool, read: bool, llm: &Llm) -> bool {
+        shaped || llm.request_model.is_some() && (self.error.is_some() || !read)
+    }
+
     /// Reads one body or chunk. Azure's first chunk has empty ids, so the first that is filled counts.
     pub(super) fn read(&mut self, body: &Object) {
         let get = |key| body.text(key);

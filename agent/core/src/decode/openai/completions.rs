@@ -85,6 +85,8 @@ struct Reply {
     choices: BTreeMap<u64, Choice>,
     done: bool,
     read: bool,
+    /// Whether it had choices, or what stands for them.
+    shaped: bool,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +98,7 @@ struct Choice {
 impl Reply {
     fn read(&mut self, mut object: Object, faults: &mut Faults) {
         self.meta.read(&object);
+        self.shaped |= object.contains_key("choices") || object.text("value").is_some();
         // Writer streams bare values.
         if let Some(value) = object.text("value") {
             append(&mut self.choices.entry(0).or_default().text, value, faults);
@@ -136,7 +139,8 @@ impl Answer for Reply {
     }
 
     fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
-        let Self { meta, choices, done, read } = *self;
+        let Self { meta, choices, done, read, shaped } = *self;
+        let claimed = meta.claims(shaped, read, llm);
         let reasons = !choices.is_empty() && choices.values().all(|choice| choice.reason.is_some());
         let whole = done && meta.error.is_none() || reasons;
         for choice in choices.into_values() {
@@ -145,10 +149,11 @@ impl Answer for Reply {
             llm.finish_reasons.extend(choice.reason);
         }
         meta.write(llm);
-        match (read, whole) {
+        let ending = match (read, whole) {
             (true, _) => Ending::Open,
             (_, true) => Ending::Whole,
             _ => Ending::Cut,
-        }
+        };
+        ending.of(claimed, llm)
     }
 }

@@ -1,5 +1,7 @@
 //! Embeddings: `POST …/embeddings`. The vectors are never looked at.
 
+use memchr::memmem;
+
 use super::chat::{Meta, deployment};
 use crate::call::{Lazy, Llm};
 use crate::decode::json::Get;
@@ -55,6 +57,9 @@ impl Format for Embeddings {
 struct Reply {
     meta: Meta,
     total: Option<u64>,
+    read: bool,
+    /// Whether it was vectors.
+    vectors: bool,
 }
 
 impl Answer for Reply {
@@ -68,13 +73,19 @@ impl Answer for Reply {
     fn body(&mut self, body: Body, _faults: &mut Faults) {
         let small = body.small();
         self.meta.read(small);
+        self.read = true;
+        let first = body.list("data").into_iter().next();
+        self.vectors = first.is_some_and(|first| memmem::find(&first, b"\"embedding\"").is_some())
+            || ["embedding", "embeddings"].iter().any(|key| body.is_array(key) || body.is_map(key))
+            || small.object("usage").is_some_and(|usage| usage.contains_key("prompt_tokens"));
         self.total = small.object("usage").and_then(|usage| usage.count("total_tokens"));
     }
 
     fn finish(self: Box<Self>, llm: &mut Llm) -> Ending {
+        let claimed = self.meta.claims(self.vectors, self.read, llm);
         self.meta.write(llm);
         // Everything is input here, so the total is the input.
         llm.usage.input = llm.usage.input.or(self.total);
-        Ending::Open
+        Ending::Open.of(claimed, llm)
     }
 }
