@@ -65,6 +65,9 @@ pub enum Unpriced {
     /// No price is known for this service tier of it.
     #[error("no price is known for the service tier; add one with --prices")]
     Tier,
+    /// Tokens were read from a cache or written to it, and no price is known for that.
+    #[error("no price is known for cached tokens of the model; add one with --prices")]
+    Cache,
     /// Something was used for which the price is not known: a search, a picture, a cache for an hour.
     #[error("no price is known for a part of what was used")]
     Part,
@@ -147,8 +150,9 @@ impl Book {
             let Some(table) = table else { continue };
             let provider = if llm.provider_said { llm.provider.as_str() } else { "" };
             for name in names.iter().flatten() {
-                let Some(model) = table.find(provider, name) else { continue };
-                match model.at(at, tier) {
+                let Some((model, lent)) = table.find(provider, name) else { continue };
+                // A house lends its list to another one, but not what it takes off for waiting.
+                match model.at(at, tier).filter(|_| !lent || tier.is_none()) {
                     Some(prices) => {
                         let usd =
                             prices.sum(&Usage { input: Some(input), output: Some(output), ..*usage })?;
@@ -175,12 +179,14 @@ pub fn source() -> &'static str {
 
 /// A service tier in the table's words; `None` for the usual one.
 fn tier(said: Option<&str>) -> Option<&str> {
-    said.filter(|tier| {
-        !matches!(
-            tier.to_ascii_lowercase().as_str(),
-            "" | "default" | "standard" | "auto" | "on_demand" | "on-demand" | "none"
-        )
-    })
+    let tier = said?;
+    match tier.to_ascii_lowercase().as_str() {
+        "" | "default" | "standard" | "auto" | "on_demand" | "on-demand" | "none" => None,
+        // Vertex's words for the kinds of its traffic.
+        "on_demand_flex" => Some("flex"),
+        "on_demand_priority" => Some("priority"),
+        _ => Some(tier),
+    }
 }
 
 /// The cost that a usage object states: OpenRouter and the Vercel gateway `cost`, Perplexity

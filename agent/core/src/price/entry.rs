@@ -77,6 +77,21 @@ impl Prices {
         }
     }
 
+    /// These prices, and what they do not say as another list has it.
+    pub(super) fn over(&self, usual: &Self) -> Self {
+        let or = |own: &Option<Price>, usual: &Option<Price>| own.as_ref().or(usual.as_ref()).cloned();
+        Self {
+            input: or(&self.input, &usual.input),
+            output: or(&self.output, &usual.output),
+            cache_read: or(&self.cache_read, &usual.cache_read),
+            cache_write: or(&self.cache_write, &usual.cache_write),
+            cache_write_1h: or(&self.cache_write_1h, &usual.cache_write_1h),
+            audio_input: or(&self.audio_input, &usual.audio_input),
+            audio_output: or(&self.audio_output, &usual.audio_output),
+            reasoning: or(&self.reasoning, &usual.reasoning),
+        }
+    }
+
     /// What was used, at these prices. Parts that are priced apart are taken out of the whole first.
     pub(super) fn sum(&self, usage: &Usage) -> Result<f64, Unpriced> {
         let (input, output) = (usage.input.unwrap_or(0), usage.output.unwrap_or(0));
@@ -97,13 +112,12 @@ impl Prices {
             (count, Some(one)) => Ok(count as f64 * one / 1e6),
             (_, None) => Err(Unpriced::Part),
         };
-        let whole = price(&self.input);
-        // A cache without a price of its own costs what input costs; an hour's does not.
-        let cached = |own: &Option<Price>| price(own).or(whole);
-        Ok(part(plain, whole)?
-            + part(read, cached(&self.cache_read))?
-            + part(write - hour, cached(&self.cache_write))?
-            + part(hour, price(&self.cache_write_1h))?
+        // Nobody says that a cache without a price of its own costs what input costs.
+        let cached = |count, own| part(count, price(own)).map_err(|_| Unpriced::Cache);
+        Ok(part(plain, price(&self.input))?
+            + cached(read, &self.cache_read)?
+            + cached(write - hour, &self.cache_write)?
+            + cached(hour, &self.cache_write_1h)?
             + part(heard, price(&self.audio_input))?
             + part(said, price(&self.output))?
             + part(spoken, price(&self.audio_output))?

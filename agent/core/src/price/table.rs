@@ -130,12 +130,15 @@ impl Table {
         Ok(Self { source: String::new(), providers: vec![any] })
     }
 
-    /// The model of this name at a provider. The operator's models are anybody's.
-    pub(super) fn find(&self, provider: &str, name: &str) -> Option<&Model> {
+    /// The model of this name at a provider, and whether its prices are another's. The operator's models are
+    /// anybody's.
+    pub(super) fn find(&self, provider: &str, name: &str) -> Option<(&Model, bool)> {
         let id = PROVIDERS.iter().find(|(ours, _)| *ours == provider).map_or(provider, |(_, theirs)| theirs);
         let own = self.providers.iter().find(|known| known.id == id || known.id.is_empty())?;
         let others = own.fallback.iter().filter_map(|id| self.providers.iter().find(|known| known.id == *id));
-        std::iter::once(own).chain(others).find_map(|provider| provider.find(name))
+        std::iter::once((own, false))
+            .chain(others.map(|other| (other, true)))
+            .find_map(|(provider, lent)| Some((provider.find(name)?, lent)))
     }
 }
 
@@ -149,10 +152,16 @@ impl Provider {
 
 impl Model {
     /// The prices that hold at a time for a tier: of dated ones the last, of tiers the first, as in the source.
-    pub(super) fn at(&self, time: Time, tier: Option<&str>) -> Option<&Prices> {
-        let mut entries = self.entries.iter().filter(|entry| entry.holds(time, tier));
-        let entry = if tier.is_some() { entries.next() } else { entries.next_back() };
-        entry.map(|entry| &entry.prices)
+    /// A tier's prices are laid over the usual ones: what it does not change stays.
+    pub(super) fn at(&self, time: Time, tier: Option<&str>) -> Option<Prices> {
+        let usual = self.entries.iter().rfind(|entry| entry.holds(time, None));
+        if tier.is_none() {
+            return usual.map(|entry| entry.prices.clone());
+        }
+        let own =
+            self.entries.iter().filter(|entry| entry.holds(time, tier)).map(|entry| entry.prices.clone());
+        let own = own.reduce(|first, next| first.over(&next))?;
+        Some(usual.map_or_else(|| own.clone(), |usual| own.over(&usual.prices)))
     }
 }
 

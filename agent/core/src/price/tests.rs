@@ -87,6 +87,40 @@ fn what_is_not_known_has_no_cost_and_a_reason() {
 }
 
 #[test]
+fn tiers_are_laid_over_the_usual_list_and_lent_to_nobody() {
+    let tiered = |provider: &str, model: &str, tier: &str, usage: Usage| {
+        let llm = Llm { service_tier: Some(tier.into()), ..call(provider, model, usage) };
+        Book::new().cost(&llm, at(NOV_2026)).map(|cost| cost.usd)
+    };
+    // Half of 2.50 for what is not cached; the list says nothing of cached tokens in a batch, so 1.25 stays.
+    let usage = Usage { cache_read: Some(400), ..tokens(1000, 0) };
+    close(tiered("openai", "gpt-4o", "batch", usage).unwrap(), (600.0 * 1.25 + 400.0 * 1.25) / 1e6);
+    let usage = Usage { cache_read: Some(400), ..tokens(1000, 0) };
+    close(tiered("openai", "gpt-4.1", "batch", usage).unwrap(), (600.0 * 1.0 + 400.0 * 0.5) / 1e6);
+    // Azure has OpenAI's list, not its tiers.
+    assert!(Book::new().cost(&call("azure.ai.openai", "gpt-4o", tokens(1, 1)), at(NOV_2026)).is_ok());
+    for tier in ["batch", "flex", "priority"] {
+        assert_eq!(tiered("azure.ai.openai", "gpt-4o", tier, tokens(1, 1)), Err(Unpriced::Tier), "{tier}");
+    }
+    // Vertex has words of its own for them.
+    assert_eq!((tier(Some("ON_DEMAND_FLEX")), tier(Some("ON_DEMAND"))), (Some("flex"), None));
+}
+
+#[test]
+fn a_cache_without_a_price_has_no_cost() {
+    let book = Book::with(&json!({"models": [{"match": "house", "input": 1, "output": 2}]})).unwrap();
+    let cost = |usage: Usage| book.cost(&call("", "house", usage), at(0));
+    assert!(cost(Usage { cache_read: Some(0), ..tokens(2, 1) }).is_ok());
+    assert_eq!(cost(Usage { cache_read: Some(1), ..tokens(2, 1) }), Err(Unpriced::Cache));
+    assert_eq!(cost(Usage { cache_write: Some(1), ..tokens(2, 1) }), Err(Unpriced::Cache));
+    // A list that says that they cost as input is believed.
+    let batch =
+        |usage| Llm { service_tier: Some("batch".into()), ..call("groq", "openai/gpt-oss-120b", usage) };
+    let usage = Usage { cache_read: Some(1000), ..tokens(1000, 0) };
+    close(usd(&batch(usage)), usd(&batch(tokens(1000, 0))));
+}
+
+#[test]
 fn what_was_billed_beside_is_part_of_the_whole() {
     let beside = crate::call::Outside { kind: "compaction".into(), model: None, usage: tokens(1000, 0) };
     let other = crate::call::Outside { model: Some("claude-3-haiku-20240307".into()), ..beside.clone() };
