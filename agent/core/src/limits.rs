@@ -88,6 +88,10 @@ pub const IMAGES: usize = 8;
 pub const EVIDENCE_BYTES: usize = 64 * 1024;
 /// Most conversations, and responses remembered to continue them, of one run.
 pub const CONVERSATIONS: usize = 8_192;
+/// Most different tool calls of one run that are counted.
+pub const SIGNAL_CALLS: usize = 65_536;
+/// Most separate times in which a model or a tool of one run worked.
+pub const SIGNAL_TIMES: usize = 65_536;
 /// How long an input waits for slower ones with an earlier time, in nanoseconds. Kernel facts and decoded
 /// calls travel through different queues, each of which is emptied many times in this span.
 pub const SETTLE_NANOS: u64 = 500_000_000;

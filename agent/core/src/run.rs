@@ -21,6 +21,7 @@ mod outcome;
 mod process;
 mod resource;
 mod rpc;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod tie;
@@ -38,6 +39,7 @@ use crate::telemetry::{Content, Resource, Span, SpanId, TraceId};
 use conversation::Conversations;
 use order::{Input, Order};
 use process::Processes;
+use signals::Signals;
 use tool::Tools;
 
 /// What a run is called and where it belongs.
@@ -72,6 +74,8 @@ pub struct Totals {
     pub tools_unanswered: u64,
     /// Calls that did another again.
     pub retries: u64,
+    /// Loops of tool calls.
+    pub loops: u64,
     /// Plain HTTP calls.
     pub http_calls: u64,
     /// Connections seen and not read.
@@ -84,6 +88,8 @@ pub struct Totals {
     pub output_tokens: u64,
     /// Sum of the known cache reads.
     pub cache_read_tokens: u64,
+    /// Sum of the known cache writes.
+    pub cache_write_tokens: u64,
     /// Sum of the known reasoning tokens.
     pub reasoning_tokens: u64,
     /// Sum of the known costs, in 10^-12 US dollars.
@@ -123,6 +129,7 @@ pub struct Run {
     tools: Tools,
     conversations: Conversations,
     lineage: Lineage,
+    signals: Signals,
     /// The spans of the calls that others may continue.
     spans: BTreeMap<CallNumber, SpanId>,
     resources: HashMap<ProcessKey, Arc<Resource>>,
@@ -149,6 +156,7 @@ impl Run {
             tools: Tools::default(),
             conversations: Conversations::default(),
             lineage: Lineage::default(),
+            signals: Signals::default(),
             spans: BTreeMap::new(),
             resources: HashMap::new(),
             base: None,

@@ -12,6 +12,7 @@ use crate::telemetry::SpanId;
 /// One conversation.
 #[derive(Debug)]
 pub(super) struct Conversation {
+    pub(super) number: CallNumber,
     first: Time,
     sub: bool,
     under: Option<SpanId>,
@@ -41,6 +42,7 @@ impl Conversations {
             return;
         }
         let open = || Conversation {
+            number: step.conversation,
             first: call.start,
             sub: under.is_some() || llm.thread.as_ref().is_some_and(|thread| thread.parent.is_some()),
             under,

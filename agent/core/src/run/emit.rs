@@ -25,6 +25,11 @@ impl Draft {
         self
     }
 
+    pub(super) fn events(mut self, events: Vec<Event>) -> Self {
+        self.0.events.extend(events);
+        self
+    }
+
     /// Sets `error.type` and the status, where something failed.
     pub(super) fn failed(mut self, failure: Option<Failure>) -> Self {
         if let Some(failure) = failure {
@@ -211,7 +216,11 @@ impl Run {
         set.count(names::LIMIT_PROCESSES, self.hits.processes);
         set.count(names::LIMIT_CONVERSATIONS, self.conversations.dropped + self.lineage.forgotten());
         set.texts(names::PROCESS_COMMAND_ARGS, redact::arguments(&self.identity.command), Class::Metadata);
+        self.signals.attributes(main.map(|it| it.number), (self.identity.start, time), &mut set);
         let failure = exited(status, &mut set);
+        let (word, reason) = self.signals.ending(status, failure.as_ref());
+        set.plain(names::RUN_STATUS, word);
+        set.maybe(names::RUN_STATUS_REASON, reason.as_deref());
         if let Some(question) = main.and_then(|it| it.question.as_ref()) {
             set.json(names::INPUT_MESSAGES, messages::input(std::slice::from_ref(question)), Class::Content);
         }
@@ -284,6 +293,12 @@ fn totals(totals: &Totals, set: &mut Attributes) {
     set.int(names::RUN_INPUT_TOKENS, totals.input_tokens);
     set.int(names::RUN_OUTPUT_TOKENS, totals.output_tokens);
     set.int(names::RUN_CACHE_READ_TOKENS, totals.cache_read_tokens);
+    set.count(names::RUN_CACHE_WRITE_TOKENS, totals.cache_write_tokens);
+    if totals.input_tokens > 0 {
+        #[expect(clippy::cast_precision_loss, reason = "a share, to a few places")]
+        let share = totals.cache_read_tokens as f64 / totals.input_tokens as f64;
+        set.double(names::RUN_CACHED_SHARE, Some((share * 1e4).round() / 1e4));
+    }
     set.int(names::RUN_REASONING_TOKENS, totals.reasoning_tokens);
     if totals.cost_pico_usd > 0 {
         #[expect(clippy::cast_precision_loss, reason = "dollars to twelve places")]
@@ -293,6 +308,7 @@ fn totals(totals: &Totals, set: &mut Attributes) {
     set.count(names::RUN_UNPRICED, totals.calls_without_cost);
     set.count(names::RUN_UNKNOWN_USAGE, totals.calls_without_usage);
     set.count(names::RUN_RETRIES, totals.retries);
+    set.count(names::RUN_LOOPS, totals.loops);
     set.count(names::RUN_UNANSWERED, totals.tools_unanswered);
     set.count(names::RUN_HTTP_CALLS, totals.http_calls);
     set.count(names::RUN_PROCESSES, totals.processes);

@@ -4,4 +4,5 @@ mod build;
 mod calls;
 mod order;
 mod processes;
+mod signals;
 mod tools;

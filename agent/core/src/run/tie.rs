@@ -1,5 +1,6 @@
 //! What each input changes.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::attributes::Attributes;
@@ -13,7 +14,7 @@ use crate::call::{Call, Kind, Llm, Part, ToolCall, ToolDefinition, ToolResult};
 use crate::flow::{Time, Unread};
 use crate::lineage::{CallNumber, Step};
 use crate::process::{ProcessFact, ProcessKey};
-use crate::telemetry::{Class, SpanId, SpanKind};
+use crate::telemetry::{Class, Event, SpanId, SpanKind};
 use crate::{limits, names};
 
 impl Run {
@@ -174,6 +175,7 @@ impl Run {
             self.continues(step, id, &mut set);
         }
         let failure = outcome::of_call(call);
+        let loops = step.as_ref().map(|step| self.signal(call, llm, step, failure.as_ref(), &mut set));
         if !llm.auxiliary {
             self.count(llm, failure.is_some());
         }
@@ -184,8 +186,34 @@ impl Run {
         set.plain(names::LINK_RULE, rule);
         let resource = self.resource(call.process);
         let draft = self.draft(id, parent, chat::name(llm), call.start..call.end, set, &resource);
+        let draft = draft.events(loops.unwrap_or_default());
         self.emit(draft.kind(SpanKind::Client).failed(failure));
         self.ask(call, llm, id, parent, step.as_ref());
+    }
+
+    /// Counts what a call and its tool calls tell of the run. Gives the loops that it closes.
+    fn signal(
+        &mut self,
+        call: &Call,
+        llm: &Llm,
+        step: &Step,
+        failure: Option<&Failure>,
+        set: &mut Attributes,
+    ) -> Vec<Event> {
+        if llm.auxiliary {
+            return Vec::new();
+        }
+        let kind = failure.map(|failure| failure.kind.as_str());
+        if let Some(grown) = self.signals.called(step, llm, (call.start, call.end), kind) {
+            set.int(names::CONTEXT_GROWTH, grown);
+        }
+        let asked = |tool: &ToolCall| {
+            let same = same(&tool.name, &tool.arguments);
+            self.signals.asked(step.conversation, &tool.name, same, call.end)
+        };
+        let loops: Vec<Event> = llm.tool_calls().filter_map(asked).collect();
+        self.totals.loops += loops.len() as u64;
+        loops
     }
 
     /// Says what a call continues, or does again.
@@ -216,6 +244,7 @@ impl Run {
         totals.input_tokens += usage.input.unwrap_or(0);
         totals.output_tokens += usage.output.unwrap_or(0);
         totals.cache_read_tokens += usage.cache_read.unwrap_or(0);
+        totals.cache_write_tokens += usage.cache_write.unwrap_or(0);
         totals.reasoning_tokens += usage.reasoning.unwrap_or(0);
         // A call that the provider refused used nothing.
         let refused = failed && llm.output.is_empty();
@@ -257,6 +286,7 @@ impl Run {
             let failure = outcome::of_result(result);
             self.totals.tool_errors += u64::from(failure.is_some());
             let times = open.asked..call.start.max(open.asked);
+            self.signals.answered(open.same, (times.start, times.end), failure.is_some());
             let name = format!("execute_tool {}", open.name);
             let draft = self.draft(open.span, open.parent, name, times, set, &open.resource);
             self.emit(draft.failed(failure));
@@ -287,7 +317,8 @@ impl Run {
                         let resource = self.resource(call.process);
                         self.totals.tool_calls += 1;
                         if let Some(number) = numbers.next() {
-                            let asked = Asked { span, parent, attributes, resource };
+                            let same = same(&tool.name, &tool.arguments);
+                            let asked = Asked { span, parent, attributes, resource, same };
                             self.tools.ask(*number, call, tool, asked);
                         }
                     }
@@ -385,6 +416,15 @@ impl Run {
         let make = || super::resource::of(&self.identity, root, image);
         Arc::clone(self.base.get_or_insert_with(make))
     }
+}
+
+/// Equal for tool calls that ask for the same.
+fn same(name: &str, arguments: &serde_json::Value) -> u64 {
+    let mut hash = DefaultHasher::new();
+    name.hash(&mut hash);
+    // Members come in one order.
+    arguments.to_string().hash(&mut hash);
+    hash.finish()
 }
 
 fn tool_attributes(tool: &ToolCall, offered: &[ToolDefinition], rationale: &[&str]) -> Attributes {

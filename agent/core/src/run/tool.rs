@@ -23,6 +23,8 @@ pub(super) struct Open {
     pub(super) asked: Time,
     pub(super) attributes: Attributes,
     pub(super) resource: Arc<Resource>,
+    /// Equal for tool calls that ask for the same.
+    pub(super) same: u64,
 }
 
 /// The time in which a tool ran, and what its arguments name.
@@ -45,6 +47,7 @@ pub(super) struct Asked {
     pub(super) parent: SpanId,
     pub(super) attributes: Attributes,
     pub(super) resource: Arc<Resource>,
+    pub(super) same: u64,
 }
 
 /// Every tool call of a run that is, or lately was, open.
@@ -77,6 +80,7 @@ impl Tools {
             asked: call.end,
             attributes: asked.attributes,
             resource: asked.resource,
+            same: asked.same,
         };
         self.open.insert(number, open);
     }

@@ -1,7 +1,7 @@
 //! What one span says on its line. Spans are told apart by their attributes, not by their names.
 
 use trackway_core::names;
-use trackway_core::telemetry::{AttributeValue, Content, Span, Status};
+use trackway_core::telemetry::{Attribute, AttributeValue, Content, Event, Span, Status};
 
 use super::text;
 
@@ -75,6 +75,7 @@ impl View<'_> {
             None if self.value(names::PROCESS_PID).is_some() => self.process(),
             None => Line { head: text::clean(&self.span.name), ..Line::default() },
         };
+        line.notes.extend(self.loops());
         line.length = self.span.end.since(self.span.start);
         if let Status::Error(message) = &self.span.status {
             let kind = self.text(names::ERROR_TYPE);
@@ -82,6 +83,24 @@ impl View<'_> {
             line.error = Some(message.or(kind).unwrap_or_else(|| "failed".to_owned()));
         }
         line
+    }
+
+    /// What the run turned out to be going round in.
+    fn loops(&self) -> Vec<String> {
+        let texts = |key: &str, attributes: &[Attribute]| {
+            attributes.iter().find(|it| it.key == key).map(|it| match &it.value {
+                AttributeValue::Texts(texts) => texts.iter().map(|text| text::clean(text)).collect(),
+                AttributeValue::Int(value) => vec![value.to_string()],
+                _ => Vec::new(),
+            })
+        };
+        let events = self.span.events.iter().filter(|event| event.name == "trackway.loop");
+        let note = |event: &Event| {
+            let tools = texts(names::LOOP_TOOLS, &event.attributes)?.join(" → ");
+            let rounds = texts(names::LOOP_ROUNDS, &event.attributes)?.concat();
+            Some(format!("⟳ a loop: {tools}, the same arguments, {rounds} times"))
+        };
+        events.filter_map(note).collect()
     }
 
     fn exit(&self) -> Option<String> {
@@ -106,6 +125,9 @@ impl View<'_> {
         let model = self.text(names::RESPONSE_MODEL).or_else(|| self.text(names::REQUEST_MODEL));
         let model = model.unwrap_or_else(|| "unknown model".to_owned());
         let mut tail = vec![self.tokens()];
+        if self.value(names::RETRY_OF).is_some() {
+            tail.insert(0, "retry".to_owned());
+        }
         if let Some(AttributeValue::Double(usd)) = self.value(names::COST) {
             tail.push(text::dollars(*usd));
         }

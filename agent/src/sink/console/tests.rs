@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use trackway_core::flow::Time;
 use trackway_core::names;
-use trackway_core::telemetry::{Attribute, Class, Resource, SpanId, SpanKind, Status, TraceId};
+use trackway_core::telemetry::{Attribute, Class, Event, Resource, SpanId, SpanKind, Status, TraceId};
 
 use super::*;
 
@@ -172,6 +172,32 @@ invoke_agent codex  exit 0  3.0 s
 ├─ chat gpt-5  tokens ?  100 ms
 ├─ GET example.com/a  200  1.2 kB  10 ms
 └─ unread pinned.examp…  12.0 kB  100 ms
+",
+    );
+}
+
+#[test]
+fn loops_and_retries_are_told() {
+    let mut chat = span(
+        1,
+        0,
+        0..5,
+        vec![operation("chat"), text(names::REQUEST_MODEL, "m"), text(names::RETRY_OF, "0102030405060708")],
+    );
+    let list = |key: &'static str, words: &[&str]| Attribute {
+        key: key.into(),
+        value: AttributeValue::Texts(words.iter().map(|word| (*word).to_owned()).collect()),
+        class: Class::Plain,
+    };
+    let attributes = vec![int(names::LOOP_ROUNDS, 3), list(names::LOOP_TOOLS, &["read", "test"])];
+    chat.events = vec![Event { name: "trackway.loop", time: Time(0), attributes }];
+    check(
+        &[chat],
+        Content::None,
+        PLAIN,
+        "
+chat m  retry  tokens ?  5 ms
+   ⟳ a loop: read → test, the same arguments, 3 times
 ",
     );
 }

@@ -231,6 +231,12 @@ pub fn total(totals: &Totals, length: u64, look: Look) -> String {
         failed => format!(" ({} failed)", text::count(failed)),
     };
     parts.push(text::plural(totals.tool_calls, "tool", "tools") + &failed);
+    if totals.loops > 0 {
+        parts.push(text::plural(totals.loops, "loop", "loops"));
+    }
+    if totals.retries > 0 {
+        parts.push(text::plural(totals.retries, "retry", "retries"));
+    }
     parts.push(text::plural(totals.processes, "process", "processes"));
     if totals.http_calls > 0 {
         parts.push(text::plural(totals.http_calls, "HTTP call", "HTTP calls"));
