@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use trackway_core::run::Scope;
 use trackway_core::telemetry::Content;
 
 /// Trackway reads the trail of an AI agent: one command, one trace, no change to its code.
@@ -103,6 +104,9 @@ pub struct Run {
     /// Prices that come before the built-in ones: a JSON file, see the README
     #[arg(long, value_name = "FILE", env = crate::settings::PRICES)]
     pub prices: Option<PathBuf>,
+    /// What makes one trace [default: auto]
+    #[arg(long, value_name = "WHAT", env = crate::settings::SCOPE, hide_env_values = true)]
+    pub scope: Option<Trace>,
     /// The agent's name in the trace [default: the command's own]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -167,6 +171,27 @@ pub struct Doctor {
     /// Show no colours [also: NO_COLOR]
     #[arg(long)]
     pub no_color: bool,
+}
+
+/// `--scope`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Trace {
+    /// The command and all that it starts
+    Process,
+    /// Each conversation with a model, with all that was done for it: for servers
+    Conversation,
+    /// Conversations where the process listens for connections from other machines, else the command
+    Auto,
+}
+
+impl From<Trace> for Scope {
+    fn from(trace: Trace) -> Self {
+        match trace {
+            Trace::Process => Scope::Process,
+            Trace::Conversation => Scope::Conversation,
+            Trace::Auto => Scope::Auto,
+        }
+    }
 }
 
 /// `--content`.

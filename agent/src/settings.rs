@@ -4,6 +4,10 @@
 pub const LOG: &str = "TRACKWAY_LOG";
 /// A file with the operator's prices.
 pub const PRICES: &str = "TRACKWAY_PRICES";
+/// What makes one trace.
+pub const SCOPE: &str = "TRACKWAY_SCOPE";
+/// The span under which a run stands, as W3C Trace Context writes it: set by who starts the command.
+pub const TRACEPARENT: &str = "TRACEPARENT";
 /// What is done with the bytes that pass, for measuring: see [`Capture`].
 pub const CAPTURE: &str = "TRACKWAY_CAPTURE";
 /// OpenTelemetry's variable for the content of messages.

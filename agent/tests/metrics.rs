@@ -67,6 +67,7 @@ fn spans() -> Vec<Span> {
             plain(names::COST, AttributeValue::Double(0.25)),
         ],
         events: Vec::new(),
+        links: Vec::new(),
         resource,
     };
     let tool = Span {

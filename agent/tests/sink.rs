@@ -27,7 +27,7 @@ use trackway::sink::translate;
 use trackway_core::flow::Time;
 use trackway_core::run::Totals;
 use trackway_core::telemetry::{
-    Attribute, AttributeValue, Class, Content, Event, Resource, Span, SpanId, SpanKind, Status, TraceId,
+    Attribute, AttributeValue, Class, Content, Event, Link, Resource, Span, SpanId, SpanKind, Status, TraceId,
 };
 
 fn attribute(key: &'static str, value: AttributeValue, class: Class) -> Attribute {
@@ -59,6 +59,11 @@ fn span(id: u8, resource: &Arc<Resource>) -> Span {
             attribute("argv", text("METADATA-ONLY"), Class::Metadata),
             attribute("said", text("CONTENT-ONLY"), Class::Content),
         ],
+        links: vec![Link {
+            trace: TraceId([8; 16]),
+            span: SpanId([9; 8]),
+            attributes: vec![attribute("rule", text("history"), Class::Plain)],
+        }],
         events: vec![Event {
             name: "event",
             time: Time(5),
@@ -244,6 +249,9 @@ fn check_fields(request: &ExportTraceServiceRequest, keys: usize) {
     let status = span.status.as_ref().unwrap();
     assert_eq!((status.code, status.message.as_str()), (2, "broke"));
     assert_eq!((span.events[0].name.as_str(), span.events[0].time_unix_nano), ("event", 5));
+    let link = &span.links[0];
+    assert_eq!((link.trace_id.as_slice(), link.span_id.as_slice()), ([8; 16].as_slice(), [9; 8].as_slice()));
+    assert_eq!(link.attributes[0].key, "rule");
     assert_eq!(span.attributes.len(), keys);
     let value = |index: usize| span.attributes[index].value.clone().unwrap().value.unwrap();
     assert_eq!(value(0), Value::StringValue("ü".to_owned()));

@@ -92,6 +92,9 @@ pub const CONVERSATIONS: usize = 8_192;
 pub const SIGNAL_CALLS: usize = 65_536;
 /// Most separate times in which a model or a tool of one run worked.
 pub const SIGNAL_TIMES: usize = 65_536;
+/// How long a conversation that is a trace of its own may be silent before its root span goes out, in
+/// nanoseconds. What comes later gets a root of its own in the same trace.
+pub const IDLE_NANOS: u64 = 600_000_000_000;
 /// How long an input waits for slower ones with an earlier time, in nanoseconds. Kernel facts and decoded
 /// calls travel through different queues, each of which is emptied many times in this span.
 pub const SETTLE_NANOS: u64 = 500_000_000;

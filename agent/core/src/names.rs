@@ -156,6 +156,7 @@ names! {
     LIMIT_SPANS = "trackway.limit.spans_unplaced";
     LIMIT_TOOLS = "trackway.limit.tools_unwatched";
     LIMIT_PROCESSES = "trackway.limit.processes_forgotten";
+    LIMIT_TRACES = "trackway.limit.traces_ended";
     LIMIT_CONVERSATIONS = "trackway.limit.conversations_unfollowed";
     HTTP_AUXILIARY = "trackway.auxiliary";
 }

@@ -20,17 +20,19 @@ mod order;
 mod outcome;
 mod process;
 mod resource;
+mod root;
 mod rpc;
 mod signals;
 #[cfg(test)]
 mod tests;
 mod tie;
 mod tool;
+mod trace;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::call::Call;
+use crate::call::{Call, Llm};
 use crate::flow::{Time, Unread};
 use crate::lineage::{CallNumber, Lineage};
 use crate::process::{ProcessFact, ProcessKey};
@@ -39,8 +41,9 @@ use crate::telemetry::{Content, Resource, Span, SpanId, TraceId};
 use conversation::Conversations;
 use order::{Input, Order};
 use process::Processes;
-use signals::Signals;
 use tool::Tools;
+pub use trace::{Above, Scope};
+use trace::{Trace, Traces};
 
 /// What a run is called and where it belongs.
 #[derive(Clone, Debug)]
@@ -55,6 +58,10 @@ pub struct Identity {
     pub root: Option<ProcessKey>,
     /// The most that any sink shows. Messages, which are long, are put together for [`Content::Full`] only.
     pub content: Content,
+    /// What makes one trace.
+    pub scope: Scope,
+    /// The span of somebody else under which the run stands.
+    pub above: Option<Above>,
     /// When it began.
     pub start: Time,
     /// Attributes that every resource of the run shares (host, SDK).
@@ -108,6 +115,34 @@ struct Hits {
     spans: u64,
     tools: u64,
     processes: u64,
+    traces: u64,
+}
+
+impl Totals {
+    /// Adds a call of a model. `refused`: it used nothing.
+    fn add(&mut self, llm: &Llm, refused: bool) {
+        let usage = &llm.usage;
+        self.llm_calls += 1;
+        self.input_tokens += usage.input.unwrap_or(0);
+        self.output_tokens += usage.output.unwrap_or(0);
+        self.cache_read_tokens += usage.cache_read.unwrap_or(0);
+        self.cache_write_tokens += usage.cache_write.unwrap_or(0);
+        self.reasoning_tokens += usage.reasoning.unwrap_or(0);
+        self.calls_without_usage += u64::from(usage.input.is_none() && usage.output.is_none() && !refused);
+        match &llm.cost {
+            Some(Ok(cost)) => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "saturates; never negative"
+                )]
+                let pico = (cost.usd * 1e12).round() as u64;
+                self.cost_pico_usd = self.cost_pico_usd.saturating_add(pico);
+            }
+            Some(Err(_)) => self.calls_without_cost += u64::from(!refused),
+            None => {}
+        }
+    }
 }
 
 /// The agent's name as the calls say it.
@@ -123,17 +158,18 @@ enum Spoken {
 #[derive(Debug)]
 pub struct Run {
     identity: Identity,
-    root: SpanId,
+    /// The process's own trace.
+    base: Trace,
+    traces: Traces,
     order: Order,
     processes: Processes,
     tools: Tools,
     conversations: Conversations,
     lineage: Lineage,
-    signals: Signals,
     /// The spans of the calls that others may continue.
     spans: BTreeMap<CallNumber, SpanId>,
     resources: HashMap<ProcessKey, Arc<Resource>>,
-    base: Option<Arc<Resource>>,
+    own: Option<Arc<Resource>>,
     spoken: Spoken,
     totals: Totals,
     hits: Hits,
@@ -148,18 +184,22 @@ pub struct Run {
 impl Run {
     /// Begins a run.
     pub fn new(identity: Identity) -> Self {
-        let root = SpanId::derive(identity.trace, &[b"root"]);
+        let root = match identity.above {
+            None => SpanId::derive(identity.trace, &[b"root"]),
+            // Several runs may stand under one span of somebody else.
+            Some(_) => SpanId::derive(identity.trace, &[b"root", &identity.start.0.to_le_bytes()]),
+        };
         Self {
-            root,
+            base: Trace::new(identity.trace, root, identity.above.map(|above| above.span), identity.start),
+            traces: Traces::default(),
             order: Order::default(),
             processes: Processes::new(identity.root),
             tools: Tools::default(),
             conversations: Conversations::default(),
             lineage: Lineage::default(),
-            signals: Signals::default(),
             spans: BTreeMap::new(),
             resources: HashMap::new(),
-            base: None,
+            own: None,
             spoken: Spoken::default(),
             totals: Totals::default(),
             hits: Hits::default(),
@@ -178,7 +218,15 @@ impl Run {
 
     /// The id of the root span, known before the span itself goes out.
     pub fn root(&self) -> SpanId {
-        self.root
+        self.base.root
+    }
+
+    /// The process waits for connections of others: in [`Scope::Auto`], its conversations are traces of their
+    /// own from now on.
+    pub fn listens(&mut self) {
+        if self.identity.scope == Scope::Auto {
+            self.identity.scope = Scope::Conversation;
+        }
     }
 
     /// The totals so far.
@@ -207,6 +255,9 @@ impl Run {
             self.tie(input);
         }
         self.sweep();
+        for trace in self.traces.idle(now) {
+            self.end_trace(trace);
+        }
         out.extend(self.ready.drain(..));
     }
 
@@ -223,6 +274,9 @@ impl Run {
         self.finished = true;
         self.latest = self.latest.max(time);
         self.close();
+        for trace in self.traces.all() {
+            self.end_trace(trace);
+        }
         out.extend(self.ready.drain(..));
         out.push(self.root_span(status, time));
         self.totals

@@ -96,6 +96,8 @@ pub struct Span {
     pub attributes: Vec<Attribute>,
     /// Events.
     pub events: Vec<Event>,
+    /// Other spans that this one has to do with.
+    pub links: Vec<Link>,
     /// The observed process that this span belongs to.
     pub resource: Arc<Resource>,
 }
@@ -127,6 +129,17 @@ pub struct Event {
     /// When.
     pub time: Time,
     /// Attributes.
+    pub attributes: Vec<Attribute>,
+}
+
+/// A tie to another span, in this trace or another.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its trace.
+    pub trace: TraceId,
+    /// Its id.
+    pub span: SpanId,
+    /// What it is about.
     pub attributes: Vec<Attribute>,
 }
 

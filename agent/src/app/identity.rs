@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use trackway_core::flow::Time;
 use trackway_core::names;
-use trackway_core::run::Identity;
+use trackway_core::run::{Above, Identity, Scope};
 use trackway_core::telemetry::{Attribute, AttributeValue, Class, Content, Resource, TraceId};
 
 use crate::cli::Run;
@@ -28,10 +28,13 @@ pub(super) fn of(options: &Run, start: Time) -> Identity {
     let service = settings::get(settings::SERVICE_NAME);
     let own = name(&options.command);
     let name = options.name.clone().or_else(|| service.clone()).unwrap_or(own);
+    let above = settings::get(settings::TRACEPARENT).as_deref().and_then(Above::read);
     let mut trace = [0; 16];
     random(&mut trace);
     Identity {
-        trace: TraceId(trace),
+        trace: above.map_or(TraceId(trace), |above| above.trace),
+        above,
+        scope: options.scope.map_or(Scope::Auto, Into::into),
         command: options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         root: None,
         content: Content::Full,

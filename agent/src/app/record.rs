@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-use trackway_core::call::Call;
+use trackway_core::call::{Call, Kind};
 use trackway_core::flow::{Close, FlowId, Time};
 use trackway_core::observe::Observer;
 use trackway_core::price::Book;
@@ -20,6 +20,7 @@ use trackway_core::telemetry::Span;
 use trackway_proxy::tap::{Event, Feed};
 
 use super::now;
+use super::servers::Servers;
 use crate::kernel::Kernel;
 use crate::limits::{LAST_FACTS, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_BATCH, TAP_EVENTS};
 use crate::sink::Sink;
@@ -73,6 +74,7 @@ struct State {
     identity: Identity,
     prices: Book,
     observers: HashMap<FlowId, Observer>,
+    servers: Servers,
     /// Whether the kernel has told of the end of the command's process.
     ended: bool,
     // Kept between looks, so that a look allocates nothing.
@@ -91,6 +93,7 @@ impl State {
             identity,
             prices,
             observers: HashMap::new(),
+            servers: Servers::default(),
             ended: false,
             facts: Vec::new(),
             events: Vec::new(),
@@ -150,13 +153,23 @@ impl State {
                 Event::Unread(unread) => run.unread(*unread),
             }
         }
-        for mut call in self.calls.drain(..) {
-            self.prices.apply(&mut call);
-            run.call(call);
-        }
+        self.hand_on(run);
         run.drain(now(), &mut self.spans);
         self.deliver();
         busy
+    }
+
+    /// Gives the calls to the run, priced.
+    fn hand_on(&mut self, run: &mut Run) {
+        for mut call in self.calls.drain(..) {
+            self.prices.apply(&mut call);
+            if let (Kind::Llm(_), Some(process)) = (&call.kind, call.process)
+                && self.servers.look(process)
+            {
+                run.listens();
+            }
+            run.call(call);
+        }
     }
 
     fn deliver(&mut self) {
@@ -185,10 +198,7 @@ impl State {
         for (_, mut observer) in open {
             observer.close(Close::Proxy, now(), &mut self.calls);
         }
-        for mut call in self.calls.drain(..) {
-            self.prices.apply(&mut call);
-            run.call(call);
-        }
+        self.hand_on(&mut run);
         let totals = run.finish(status, time, &mut self.spans);
         self.deliver();
         let notes = self.sinks.iter_mut().flat_map(|sink| sink.finish(&totals)).collect();

@@ -9,18 +9,23 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
-use opentelemetry_proto::tonic::trace::v1::span::{Event as ProtoEvent, SpanKind as ProtoKind};
+use opentelemetry_proto::tonic::trace::v1::span::{
+    Event as ProtoEvent, Link as ProtoLink, SpanKind as ProtoKind,
+};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{
     ResourceSpans, ScopeSpans, Span as ProtoSpan, Status as ProtoStatus,
 };
-use trackway_core::telemetry::{Attribute, AttributeValue, Content, Resource, Span, SpanKind, Status};
+use trackway_core::names;
+use trackway_core::telemetry::{Attribute, AttributeValue, Content, Link, Resource, Span, SpanKind, Status};
 
 /// The conventions whose names the attributes follow.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.41.0";
 
 /// The trace is sampled, and the parent is known not to be remote (`SpanFlags` in `trace.proto`).
 const FLAGS: u32 = 0x101;
+/// The parent is known to be remote.
+const REMOTE: u32 = 0x200;
 
 /// One span in OTLP's shape, with its resource beside it.
 #[derive(Clone, Debug)]
@@ -51,17 +56,32 @@ pub fn span(span: &Span, policy: Content) -> Translated {
         trace_id: span.trace.0.to_vec(),
         span_id: span.id.0.to_vec(),
         parent_span_id: span.parent.map(|id| id.0.to_vec()).unwrap_or_default(),
-        flags: FLAGS,
+        flags: if adopted(span) { FLAGS | REMOTE } else { FLAGS },
         name: span.name.clone(),
         kind: kind as i32,
         start_time_unix_nano: span.start.0,
         end_time_unix_nano: span.end.0,
         attributes: attributes(&span.attributes, policy),
         events: events.collect(),
+        links: span.links.iter().map(|it| link(it, policy)).collect(),
         status: Some(ProtoStatus { message, code: code as i32 }),
         ..ProtoSpan::default()
     };
     Translated { resource: Arc::clone(&span.resource), span: proto }
+}
+
+/// Whether a span is the root of a run that stands in somebody else's trace.
+fn adopted(span: &Span) -> bool {
+    span.parent.is_some() && span.attribute(names::RUN_STATUS).is_some()
+}
+
+fn link(link: &Link, policy: Content) -> ProtoLink {
+    ProtoLink {
+        trace_id: link.trace.0.to_vec(),
+        span_id: link.span.0.to_vec(),
+        attributes: attributes(&link.attributes, policy),
+        ..ProtoLink::default()
+    }
 }
 
 /// One request: a `ResourceSpans` for each resource, in the order in which they first appear. `schema` names

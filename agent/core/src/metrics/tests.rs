@@ -41,6 +41,7 @@ fn span(kind: SpanKind, nanos: u64, attributes: Vec<Attribute>) -> Span {
         status: Status::Unset,
         attributes,
         events: Vec::new(),
+        links: Vec::new(),
         resource: service("a"),
     }
 }

@@ -33,6 +33,7 @@ fn span(attributes: Vec<Attribute>) -> Span {
         status: Status::Unset,
         attributes,
         events: Vec::new(),
+        links: Vec::new(),
         resource: Arc::default(),
     }
 }

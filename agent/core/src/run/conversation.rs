@@ -13,6 +13,7 @@ use crate::telemetry::SpanId;
 #[derive(Debug)]
 pub(super) struct Conversation {
     pub(super) number: CallNumber,
+    group: CallNumber,
     first: Time,
     sub: bool,
     under: Option<SpanId>,
@@ -43,6 +44,7 @@ impl Conversations {
         }
         let open = || Conversation {
             number: step.conversation,
+            group: step.group,
             first: call.start,
             sub: under.is_some() || llm.thread.as_ref().is_some_and(|thread| thread.parent.is_some()),
             under,
@@ -62,16 +64,12 @@ impl Conversations {
     /// The conversation that is the run's own: no sub-agent's, with tools on offer (titles and summaries
     /// are asked for without), the earliest. Where no call offered tools, the run's calls are one series,
     /// and its last word is the answer.
-    pub(super) fn main(&self) -> (Option<&Conversation>, Option<&Message>) {
-        let main = self.list.values().min_by_key(|it| (it.sub, !it.tools, it.first));
+    pub(super) fn main(&self, group: Option<CallNumber>) -> (Option<&Conversation>, Option<&Message>) {
+        let all = || self.list.values().filter(move |it| group.is_none_or(|group| it.group == group));
+        let main = all().min_by_key(|it| (it.sub, !it.tools, it.first));
         let answer = match main {
             Some(main) if main.tools => main.answer.as_ref(),
-            _ => self
-                .list
-                .values()
-                .filter(|it| !it.sub)
-                .filter_map(|it| it.answer.as_ref())
-                .max_by_key(|it| it.0),
+            _ => all().filter(|it| !it.sub).filter_map(|it| it.answer.as_ref()).max_by_key(|it| it.0),
         };
         (main, answer.map(|(_, message)| message))
     }

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::Run;
 use super::attributes::Attributes;
 use super::outcome::Failure;
 use super::process::{Image, Process};
 use super::tool::Open;
-use super::{Run, Spoken, Totals, messages};
-use crate::call::{Call, Completion};
+use crate::call::Call;
 use crate::flow::Time;
 use crate::process::ProcessKey;
-use crate::telemetry::{Class, Event, Resource, Span, SpanId, SpanKind, Status};
+use crate::telemetry::{Class, Event, Link, Resource, Span, SpanId, SpanKind, Status};
 use crate::{limits, names, redact};
 
 /// A span in the making.
-pub(super) struct Draft(Span);
+pub(super) struct Draft(pub(super) Span);
 
 impl Draft {
     pub(super) fn kind(mut self, kind: SpanKind) -> Self {
@@ -27,6 +27,11 @@ impl Draft {
 
     pub(super) fn events(mut self, events: Vec<Event>) -> Self {
         self.0.events.extend(events);
+        self
+    }
+
+    pub(super) fn links(mut self, links: Vec<Link>) -> Self {
+        self.0.links.extend(links);
         self
     }
 
@@ -74,7 +79,7 @@ impl Run {
         resource: &Arc<Resource>,
     ) -> Draft {
         Draft(Span {
-            trace: self.identity.trace,
+            trace: self.traces.of_span(parent).unwrap_or(self.base.id),
             id,
             parent: Some(parent),
             name,
@@ -84,6 +89,7 @@ impl Run {
             status: Status::Unset,
             attributes: set.0,
             events: Vec::new(),
+            links: Vec::new(),
             resource: Arc::clone(resource),
         })
     }
@@ -112,7 +118,7 @@ impl Run {
         let mut set = open.attributes;
         set.plain(names::LINK_RULE, "run");
         set.plain(names::COMPLETION, "unanswered");
-        self.totals.tools_unanswered += 1;
+        self.tally(open.parent, |totals| totals.tools_unanswered += 1);
         let times = open.asked..self.latest;
         let draft = self.draft(
             open.span,
@@ -157,8 +163,10 @@ impl Run {
         let failed =
             item.get("status").and_then(Value::as_str) == Some("failed") || member(&["error"]).is_some();
         let failure = failed.then(|| Failure::new("tool_error", "the provider says that the tool failed"));
-        self.totals.tool_calls += 1;
-        self.totals.tool_errors += u64::from(failed);
+        self.tally(chat, |totals| {
+            totals.tool_calls += 1;
+            totals.tool_errors += u64::from(failed);
+        });
         let resource = self.resource(call.process);
         let times = call.first_byte.unwrap_or(call.start)..call.end;
         let draft = self.draft(span, chat, format!("execute_tool {name}"), times, set, &resource);
@@ -176,8 +184,8 @@ impl Run {
         let (parent, rule) = match (process.tool, home) {
             (Some(tool), _) => (tool, "command_in_arguments"),
             (None, Some(home)) => (self.process_id(home), "parentage"),
-            (None, None) if reaches => (self.root, "parentage"),
-            (None, None) => (self.root, "run"),
+            (None, None) if reaches => (self.base.root, "parentage"),
+            (None, None) => (self.base.root, "run"),
         };
         let ran = !process.images.is_empty();
         let image = self.processes.image_name(key).unwrap_or("process");
@@ -190,47 +198,16 @@ impl Run {
         let earlier = process.images.iter().rev().skip(1).rev().map(replaced).collect();
         let mut draft = self.draft(self.process_id(key), parent, name, start..end, set, &resource);
         draft.0.events = earlier;
+        if let Some(trace) = self.process_trace(key) {
+            draft.0.trace = trace;
+        }
+        let id = draft.0.id;
         self.emit(draft.failed(failure));
-        self.totals.processes += u64::from(ran);
+        self.tally(id, |totals| totals.processes += u64::from(ran));
         self.processes.found(key);
         if let Some(process) = self.processes.get_mut(key) {
             process.done = true;
         }
-    }
-
-    /// The span of the whole run.
-    pub(super) fn root_span(&mut self, status: Result<i32, i32>, time: Time) -> Span {
-        let resource = self.resource(self.identity.root);
-        let mut set = Attributes::default();
-        let name = match &self.spoken {
-            Spoken::Name(name) => name.clone(),
-            _ => self.identity.name.clone(),
-        };
-        set.plain(names::OPERATION_NAME, "invoke_agent");
-        set.plain(names::AGENT_NAME, name.as_str());
-        let (main, answer) = self.conversations.main();
-        set.maybe(names::CONVERSATION_ID, main.and_then(|it| it.id.as_deref()));
-        totals(&self.totals, &mut set);
-        set.count(names::LIMIT_SPANS, self.hits.spans);
-        set.count(names::LIMIT_TOOLS, self.hits.tools);
-        set.count(names::LIMIT_PROCESSES, self.hits.processes);
-        set.count(names::LIMIT_CONVERSATIONS, self.conversations.dropped + self.lineage.forgotten());
-        set.texts(names::PROCESS_COMMAND_ARGS, redact::arguments(&self.identity.command), Class::Metadata);
-        self.signals.attributes(main.map(|it| it.number), (self.identity.start, time), &mut set);
-        let failure = exited(status, &mut set);
-        let (word, reason) = self.signals.ending(status, failure.as_ref());
-        set.plain(names::RUN_STATUS, word);
-        set.maybe(names::RUN_STATUS_REASON, reason.as_deref());
-        if let Some(question) = main.and_then(|it| it.question.as_ref()) {
-            set.json(names::INPUT_MESSAGES, messages::input(std::slice::from_ref(question)), Class::Content);
-        }
-        if let Some(answer) = answer {
-            let answer = messages::output(std::slice::from_ref(answer), &[], Completion::Complete);
-            set.json(names::OUTPUT_MESSAGES, answer, Class::Content);
-        }
-        let name = format!("invoke_agent {name}");
-        let draft = self.draft(self.root, self.root, name, self.identity.start..time, set, &resource);
-        Span { parent: None, ..draft.failed(failure).0 }
     }
 }
 
@@ -273,7 +250,7 @@ fn replaced(image: &Image) -> Event {
     Event { name: "exec", time: image.time, attributes: set.0 }
 }
 
-fn exited(status: Result<i32, i32>, set: &mut Attributes) -> Option<Failure> {
+pub(super) fn exited(status: Result<i32, i32>, set: &mut Attributes) -> Option<Failure> {
     match status {
         Ok(code) => {
             set.int(names::PROCESS_EXIT_CODE, code);
@@ -284,34 +261,4 @@ fn exited(status: Result<i32, i32>, set: &mut Attributes) -> Option<Failure> {
             Some(Failure::new("signal", &format!("ended by signal {signal}")))
         }
     }
-}
-
-fn totals(totals: &Totals, set: &mut Attributes) {
-    set.int(names::RUN_LLM_CALLS, totals.llm_calls);
-    set.int(names::RUN_TOOL_CALLS, totals.tool_calls);
-    set.int(names::RUN_TOOL_ERRORS, totals.tool_errors);
-    set.int(names::RUN_INPUT_TOKENS, totals.input_tokens);
-    set.int(names::RUN_OUTPUT_TOKENS, totals.output_tokens);
-    set.int(names::RUN_CACHE_READ_TOKENS, totals.cache_read_tokens);
-    set.count(names::RUN_CACHE_WRITE_TOKENS, totals.cache_write_tokens);
-    if totals.input_tokens > 0 {
-        #[expect(clippy::cast_precision_loss, reason = "a share, to a few places")]
-        let share = totals.cache_read_tokens as f64 / totals.input_tokens as f64;
-        set.double(names::RUN_CACHED_SHARE, Some((share * 1e4).round() / 1e4));
-    }
-    set.int(names::RUN_REASONING_TOKENS, totals.reasoning_tokens);
-    if totals.cost_pico_usd > 0 {
-        #[expect(clippy::cast_precision_loss, reason = "dollars to twelve places")]
-        let usd = totals.cost_pico_usd as f64 / 1e12;
-        set.double(names::RUN_COST, Some(usd));
-    }
-    set.count(names::RUN_UNPRICED, totals.calls_without_cost);
-    set.count(names::RUN_UNKNOWN_USAGE, totals.calls_without_usage);
-    set.count(names::RUN_RETRIES, totals.retries);
-    set.count(names::RUN_LOOPS, totals.loops);
-    set.count(names::RUN_UNANSWERED, totals.tools_unanswered);
-    set.count(names::RUN_HTTP_CALLS, totals.http_calls);
-    set.count(names::RUN_PROCESSES, totals.processes);
-    set.count(names::RUN_UNREAD, totals.unread);
-    set.count(names::LOST_FACTS, totals.lost_facts);
 }

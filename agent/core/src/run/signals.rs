@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::attributes::Attributes;
-use super::outcome::Failure;
 use crate::call::{Llm, Usage};
 use crate::flow::Time;
 use crate::lineage::{CallNumber, Step};
@@ -139,7 +138,7 @@ impl Signals {
     }
 
     /// What the root says. `main` is the conversation whose context is shown.
-    pub(super) fn attributes(&mut self, main: Option<CallNumber>, times: (Time, Time), set: &mut Attributes) {
+    pub(super) fn attributes(&self, main: Option<CallNumber>, times: (Time, Time), set: &mut Attributes) {
         set.count(names::RUN_LOOPED_CALLS, self.looped);
         let again = |count: &Count| count.calls.saturating_sub(1);
         set.count(names::RUN_REPEATED_CALLS, self.calls.values().map(again).sum());
@@ -160,24 +159,13 @@ impl Signals {
         self.shares(times, set);
     }
 
-    /// How the run ended, in one word, and why.
-    pub(super) fn ending(
-        &self,
-        status: Result<i32, i32>,
-        failure: Option<&Failure>,
-    ) -> (&'static str, Option<String>) {
-        let word = match status {
-            Ok(0) => "ok",
-            Ok(_) => "failed",
-            Err(_) => "killed",
-        };
-        let last = self.last_failure.as_ref().map(|kind| format!("the last model call failed: {kind}"));
-        let reasons: Vec<String> = failure.map(|it| it.message.clone()).into_iter().chain(last).collect();
-        (word, (!reasons.is_empty()).then(|| reasons.join("; ")))
+    /// Why the latest call of a model failed, where it did: its `error.type`.
+    pub(super) fn last_failure(&self) -> Option<&str> {
+        self.last_failure.as_deref()
     }
 
     /// The shares of the run's time in which a model worked, a tool ran, and neither.
-    fn shares(&mut self, (start, end): (Time, Time), set: &mut Attributes) {
+    fn shares(&self, (start, end): (Time, Time), set: &mut Attributes) {
         let whole = end.since(start);
         if whole == 0 {
             return;
@@ -243,9 +231,10 @@ impl Busy {
     }
 
     /// Nanoseconds in which at least one went on, within a time.
-    fn length(&mut self, (from, to): (Time, Time)) -> Option<u64> {
-        self.merge();
+    fn length(&self, (from, to): (Time, Time)) -> Option<u64> {
+        let mut merged = self.clone();
+        merged.merge();
         let inside = |(start, end): &(Time, Time)| (*end).min(to).since((*start).max(from));
-        (self.lost == 0).then(|| self.times.iter().map(inside).sum())
+        (self.lost == 0).then(|| merged.times.iter().map(inside).sum())
     }
 }

@@ -4,5 +4,6 @@ mod build;
 mod calls;
 mod order;
 mod processes;
+mod scope;
 mod signals;
 mod tools;

@@ -9,12 +9,12 @@ use super::order::Input;
 use super::outcome::{self, Failure};
 use super::process::Image;
 use super::tool::Asked;
-use super::{Run, Spoken, chat, http, messages, rpc};
+use super::{Above, Run, Scope, Spoken, chat, http, messages, rpc};
 use crate::call::{Call, Kind, Llm, Part, ToolCall, ToolDefinition, ToolResult};
 use crate::flow::{Time, Unread};
 use crate::lineage::{CallNumber, Step};
 use crate::process::{ProcessFact, ProcessKey};
-use crate::telemetry::{Class, Event, SpanId, SpanKind};
+use crate::telemetry::{Class, Event, Link, SpanId, SpanKind, TraceId};
 use crate::{limits, names};
 
 impl Run {
@@ -92,6 +92,7 @@ impl Run {
         if let Some(process) = self.processes.get_mut(key) {
             process.tool = Some(tool);
         }
+        self.process_trace(key);
         self.processes.found(key);
         self.moved = true;
         self.settle(key);
@@ -137,12 +138,13 @@ impl Run {
 
     /// The span under which the calls of a process stand, and the rule.
     fn caller(&mut self, process: Option<ProcessKey>) -> (SpanId, &'static str) {
-        let Some(key) = process else { return (self.root, "run") };
+        let Some(key) = process else { return (self.base.root, "run") };
         if self.processes.is_root(key) {
-            return (self.root, "process");
+            return (self.base.root, "process");
         }
-        let Some(process) = self.processes.get_mut(key) else { return (self.root, "run") };
+        let Some(process) = self.processes.get_mut(key) else { return (self.base.root, "run") };
         process.calls = true;
+        self.process_trace(key);
         // A fork that ended before its calls were known has no span yet.
         self.settle(key);
         (self.process_id(key), "process")
@@ -162,8 +164,14 @@ impl Run {
         // What only warms a cache is part of nothing, unless it begins a response that others continue.
         let step = (!llm.auxiliary || llm.response_id.is_some()).then(|| self.lineage.take(call, llm));
         let mut set = Attributes::default();
+        let mut links = Vec::new();
         chat::attributes(call, llm, &mut set);
         if let Some(step) = &step {
+            if self.identity.scope == Scope::Conversation {
+                (parent, rule) = (self.enter(call, step, id), "conversation");
+            } else if let Some(above) = call.http.traceparent.as_deref().and_then(Above::read) {
+                links.push(link(above.trace, above.span, "traceparent"));
+            }
             let under = step.parent.and_then(|(tool, rule)| Some((self.tools.span(tool)?, rule.word())));
             self.answer(call, llm, step);
             if !llm.auxiliary {
@@ -172,12 +180,12 @@ impl Run {
             if let Some(above) = self.conversations.under(step.conversation) {
                 (parent, rule) = (above, under.map_or("conversation", |(_, rule)| rule));
             }
-            self.continues(step, id, &mut set);
+            self.continues(step, id, &mut set, &mut links);
         }
         let failure = outcome::of_call(call);
-        let loops = step.as_ref().map(|step| self.signal(call, llm, step, failure.as_ref(), &mut set));
+        let loops = step.as_ref().map(|step| self.signal(call, llm, (step, id), failure.as_ref(), &mut set));
         if !llm.auxiliary {
-            self.count(llm, failure.is_some());
+            self.count(llm, id, failure.is_some());
         }
         if self.identity.content.shows(Class::Content) {
             chat::content(call, llm, &mut set);
@@ -186,9 +194,21 @@ impl Run {
         set.plain(names::LINK_RULE, rule);
         let resource = self.resource(call.process);
         let draft = self.draft(id, parent, chat::name(llm), call.start..call.end, set, &resource);
-        let draft = draft.events(loops.unwrap_or_default());
+        let draft = draft.events(loops.unwrap_or_default()).links(links);
         self.emit(draft.kind(SpanKind::Client).failed(failure));
         self.ask(call, llm, id, parent, step.as_ref());
+    }
+
+    /// The root of the trace of a call's conversation, in which its span stands from now on.
+    fn enter(&mut self, call: &Call, step: &Step, id: SpanId) -> SpanId {
+        let above = call.http.traceparent.as_deref().and_then(Above::read);
+        let (trace, surplus) = self.traces.of_group(self.base.id, step, above, call.start);
+        self.traces.keep(id, trace);
+        if let Some(surplus) = surplus {
+            self.hits.traces += 1;
+            self.ended(&surplus);
+        }
+        self.trace_of(id).root
     }
 
     /// Counts what a call and its tool calls tell of the run. Gives the loops that it closes.
@@ -196,7 +216,7 @@ impl Run {
         &mut self,
         call: &Call,
         llm: &Llm,
-        step: &Step,
+        (step, id): (&Step, SpanId),
         failure: Option<&Failure>,
         set: &mut Attributes,
     ) -> Vec<Event> {
@@ -204,33 +224,38 @@ impl Run {
             return Vec::new();
         }
         let kind = failure.map(|failure| failure.kind.as_str());
-        if let Some(grown) = self.signals.called(step, llm, (call.start, call.end), kind) {
+        let trace = self.trace_of(id);
+        trace.end = trace.end.max(call.end);
+        if let Some(grown) = trace.signals.called(step, llm, (call.start, call.end), kind) {
             set.int(names::CONTEXT_GROWTH, grown);
         }
         let asked = |tool: &ToolCall| {
             let same = same(&tool.name, &tool.arguments);
-            self.signals.asked(step.conversation, &tool.name, same, call.end)
+            trace.signals.asked(step.conversation, &tool.name, same, call.end)
         };
         let loops: Vec<Event> = llm.tool_calls().filter_map(asked).collect();
-        self.totals.loops += loops.len() as u64;
+        self.tally(id, |totals| totals.loops += loops.len() as u64);
         loops
     }
 
     /// Says what a call continues, or does again.
-    fn continues(&mut self, step: &Step, id: SpanId, set: &mut Attributes) {
-        let span = |number: CallNumber| self.spans.get(&number);
+    fn continues(&mut self, step: &Step, id: SpanId, set: &mut Attributes, links: &mut Vec<Link>) {
+        let span = |number: CallNumber| self.spans.get(&number).copied();
+        let trace = |span: SpanId| self.traces.of_span(span).unwrap_or(self.base.id);
         if let Some((number, rule)) = step.previous
             && let Some(span) = span(number)
         {
             set.plain(names::PREVIOUS_SPAN, span.to_string());
             set.plain(names::PREVIOUS_RULE, rule.word());
+            links.push(link(trace(span), span, rule.word()));
         }
         if let Some((number, rule)) = step.retry
             && let Some(span) = span(number)
         {
             set.plain(names::RETRY_OF, span.to_string());
             set.plain(names::RETRY_RULE, rule.word());
-            self.totals.retries += 1;
+            links.push(link(trace(span), span, rule.word()));
+            self.tally(id, |totals| totals.retries += 1);
         }
         self.spans.insert(step.number, id);
         if self.spans.len() > limits::LINEAGE_CALLS {
@@ -238,30 +263,10 @@ impl Run {
         }
     }
 
-    fn count(&mut self, llm: &Llm, failed: bool) {
-        let (totals, usage) = (&mut self.totals, &llm.usage);
-        totals.llm_calls += 1;
-        totals.input_tokens += usage.input.unwrap_or(0);
-        totals.output_tokens += usage.output.unwrap_or(0);
-        totals.cache_read_tokens += usage.cache_read.unwrap_or(0);
-        totals.cache_write_tokens += usage.cache_write.unwrap_or(0);
-        totals.reasoning_tokens += usage.reasoning.unwrap_or(0);
+    fn count(&mut self, llm: &Llm, id: SpanId, failed: bool) {
         // A call that the provider refused used nothing.
         let refused = failed && llm.output.is_empty();
-        totals.calls_without_usage += u64::from(usage.input.is_none() && usage.output.is_none() && !refused);
-        match &llm.cost {
-            Some(Ok(cost)) => {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "saturates; never negative"
-                )]
-                let pico = (cost.usd * 1e12).round() as u64;
-                totals.cost_pico_usd = totals.cost_pico_usd.saturating_add(pico);
-            }
-            Some(Err(_)) => totals.calls_without_cost += u64::from(!refused),
-            None => {}
-        }
+        self.tally(id, |totals| totals.add(llm, refused));
         if let Some(name) = &llm.agent {
             self.spoken = match std::mem::take(&mut self.spoken) {
                 Spoken::Nothing => Spoken::Name(name.clone()),
@@ -284,9 +289,10 @@ impl Run {
             set.plain(names::LINK_RULE, answered.rule.word());
             set.json(names::TOOL_RESULT, result.response.clone(), Class::Content);
             let failure = outcome::of_result(result);
-            self.totals.tool_errors += u64::from(failure.is_some());
+            self.tally(open.parent, |totals| totals.tool_errors += u64::from(failure.is_some()));
             let times = open.asked..call.start.max(open.asked);
-            self.signals.answered(open.same, (times.start, times.end), failure.is_some());
+            let trace = self.trace_of(open.parent);
+            trace.signals.answered(open.same, (times.start, times.end), failure.is_some());
             let name = format!("execute_tool {}", open.name);
             let draft = self.draft(open.span, open.parent, name, times, set, &open.resource);
             self.emit(draft.failed(failure));
@@ -315,7 +321,10 @@ impl Run {
                         let span = self.tool_id(id, ordinal);
                         let attributes = tool_attributes(tool, &llm.tools, &rationale);
                         let resource = self.resource(call.process);
-                        self.totals.tool_calls += 1;
+                        self.tally(id, |totals| totals.tool_calls += 1);
+                        if let Some(trace) = self.traces.of_span(id) {
+                            self.traces.keep(span, trace);
+                        }
                         if let Some(number) = numbers.next() {
                             let same = same(&tool.name, &tool.arguments);
                             let asked = Asked { span, parent, attributes, resource, same };
@@ -345,7 +354,6 @@ impl Run {
     }
 
     fn tie_plain(&mut self, call: &Call) {
-        self.totals.http_calls += 1;
         let (mut parent, mut rule) = self.caller(call.process);
         let whole = format!("{}{}", http::origin(&call.http), call.http.path);
         let mut urls = vec![whole.trim_end_matches('/').to_owned()];
@@ -355,6 +363,7 @@ impl Run {
         } else if let Some(tool) = self.tools.holding(&urls, call.start, call.process) {
             (parent, rule) = (tool, "url_in_arguments");
         }
+        self.tally(parent, |totals| totals.http_calls += 1);
         let id = self.call_id(call);
         self.exchange(call, id, parent, rule);
         for (ordinal, other) in (1..).zip(rpc::batch(call)) {
@@ -387,9 +396,9 @@ impl Run {
 
     fn tie_unread(&mut self, unread: &Unread) {
         self.heard(unread.closed);
-        self.totals.unread += 1;
         let flow = &unread.flow;
         let (parent, rule) = self.caller(flow.process);
+        self.tally(parent, |totals| totals.unread += 1);
         let mut set = Attributes::default();
         let failure: Option<Failure> = http::unread(unread, &mut set);
         set.plain(names::LINK_RULE, rule);
@@ -414,8 +423,15 @@ impl Run {
         let root = self.identity.root;
         let image = root.and_then(|key| self.processes.get(key)).and_then(|process| process.images.back());
         let make = || super::resource::of(&self.identity, root, image);
-        Arc::clone(self.base.get_or_insert_with(make))
+        Arc::clone(self.own.get_or_insert_with(make))
     }
+}
+
+/// A tie to another span, with the rule that found it.
+fn link(trace: TraceId, span: SpanId, rule: &'static str) -> Link {
+    let mut set = Attributes::default();
+    set.plain(names::LINK_RULE, rule);
+    Link { trace, span, attributes: set.0 }
 }
 
 /// Equal for tool calls that ask for the same.

@@ -20,6 +20,7 @@ fn span(id: u8, parent: u8, ms: std::ops::Range<u64>, attributes: Vec<Attribute>
         status: Status::Unset,
         attributes,
         events: Vec::new(),
+        links: Vec::new(),
         resource: Arc::new(Resource::default()),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::call::{Call, Completion, Http, Kind, Llm, Message, Part, ToolCall, ToolResult, Usage};
 use crate::flow::{FlowId, Plane, Time};
 use crate::process::{ProcessFact, ProcessKey};
-use crate::run::{Identity, Run, Totals};
+use crate::run::{Identity, Run, Scope, Totals};
 use crate::telemetry::{AttributeValue, Content, Resource, Span, TraceId};
 
 pub(super) const AGENT: u32 = 100;
@@ -28,6 +28,8 @@ pub(super) fn identity() -> Identity {
         command: vec!["python".into(), "agent.py".into()],
         content: Content::Full,
         root: Some(key(AGENT)),
+        scope: Scope::Process,
+        above: None,
         start: ms(0),
         resource: Arc::new(Resource::default()),
     }
