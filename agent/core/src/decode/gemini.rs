@@ -1,30 +1,32 @@
 //! Gemini: `…/models/{model}:generateContent` and its stream, on Google's own hosts, on Vertex and behind
 //! gateways. The model stands in the path only. Source: the discovery documents of `generativelanguage` v1beta
 //! and `aiplatform` v1.
+//!
+//! Code Assist, which Gemini CLI speaks, wraps both sides: `…/v1internal:generateContent` with model and project
+//! around the request, and the answer inside `response`.
 
 mod embed;
 mod interactions;
 mod partial;
 mod parts;
 mod reply;
-mod wrapped;
 
 use bytes::Bytes;
 use serde_json::Value;
 
 pub(crate) use embed::{Embed, Predict};
 pub(crate) use interactions::Interactions;
-pub(crate) use wrapped::Wrapped;
 
 use super::json::{self, Get, Object, take_items, take_text};
-use super::{Answer, Body, Claim, Faults, Format, Target, body, identity, openai, resource};
+use super::{Answer, Body, Claim, Faults, Format, Target, body, identity, openai, resource, segments};
 use crate::call::{Lazy, Llm, Message, Params, Part, ProviderError, ToolDefinition};
 use crate::limits;
 
-/// Both formats: whole answers, and streams.
+/// Four formats: whole answers and streams, by themselves and wrapped.
 #[derive(Debug)]
 pub(crate) struct Generate {
     pub(crate) stream: bool,
+    pub(crate) wrapped: bool,
 }
 
 impl Format for Generate {
@@ -42,18 +44,34 @@ impl Format for Generate {
 
     fn claim(&self, target: &Target<'_>) -> Claim {
         let verb = if self.stream { "streamGenerateContent" } else { "generateContent" };
-        let known = target.method == "POST" && resource::verb(target.path) == Some(verb);
-        if known { Claim::Yes } else { Claim::No }
+        let ours = if self.wrapped {
+            segments(target.path).next().and_then(|last| last.strip_prefix("v1internal:")) == Some(verb)
+        } else {
+            resource::verb(target.path) == Some(verb)
+        };
+        if ours && target.method == "POST" { Claim::Yes } else { Claim::No }
     }
 
     fn fits(&self, body: &Body) -> bool {
-        body.is_array("contents") || body.is_map("contents")
+        if self.wrapped {
+            body.is_map("request")
+        } else {
+            body.is_array("contents") || body.is_map("contents")
+        }
     }
 
     fn request(&self, target: &Target<'_>, body: &Body, llm: &mut Llm, faults: &mut Faults) {
-        resource::place(target.path, llm);
-        llm.request_model = resource::model(target.path);
-        request(body, llm, faults);
+        if self.wrapped {
+            if let Some(inner) = body.raw("request") {
+                request(&Body::read(&inner, faults), llm, faults);
+            }
+            llm.request_model = body.small().filled("model").map(str::to_owned);
+            llm.project = body.small().filled("project").map(str::to_owned);
+        } else {
+            resource::place(target.path, llm);
+            llm.request_model = resource::model(target.path);
+            request(body, llm, faults);
+        }
     }
 
     fn answer(&self) -> Box<dyn Answer> {
