@@ -10,9 +10,9 @@ mod calls;
 #[path = "support/replay.rs"]
 mod support;
 
-use calls::{llm, one, whole};
+use calls::{exchange, llm, one, whole};
 use serde_json::{Value, json};
-use trackway_core::call::Kind;
+use trackway_core::call::{Completion, Kind};
 
 /// Path, request, an application's answer, the format's answer and its name.
 fn cases() -> Vec<(&'static str, Value, Value, Value, &'static str)> {
@@ -101,6 +101,20 @@ fn an_applications_own_endpoints_are_no_calls_of_a_model() {
         assert!(matches!(call.kind, Kind::Plain), "{path}: {:?}", call.kind);
         assert!(call.faults.is_empty() && call.first_chunk.is_none(), "{path}: {:?}", call.faults);
         assert_eq!(llm(whole(path, &request, &model)).1.api, api, "{path}");
+    }
+}
+
+#[test]
+fn what_no_format_reads_is_no_fault() {
+    let request = json!({"model": "m", "prompt": "Hi"});
+    for answer in ["queued", "data: queued\n\n", "{\"id\": 4", "{\"id\": 4}\n{\"id\": 5}\n{"] {
+        let call = one(exchange("/api/generate", &request, answer).run(0));
+        assert!(matches!(call.kind, Kind::Plain), "{answer}");
+        assert!(
+            call.faults.is_empty() && call.completion == Completion::Complete,
+            "{answer}: {:?}",
+            call.faults
+        );
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Exchange {
     /// Who is charged, as the response says.
     organization: Option<String>,
     faults: Faults,
+    /// What was wrong with bodies that a format reads; no fault of a call that turns out to be another's.
+    read_faults: Faults,
     ended: bool,
 }
 
@@ -104,6 +106,7 @@ impl Exchange {
             session: None,
             organization: None,
             faults: Faults::default(),
+            read_faults: Faults::default(),
             ended: false,
         }
     }
@@ -125,7 +128,8 @@ impl Exchange {
         let bytes = if decoder.is_identity() {
             data
         } else if let Err(error) = decoder.push(data, &mut decoded) {
-            let faults = if self.candidates.is_empty() { &mut self.talk_faults } else { &mut self.faults };
+            let faults =
+                if self.candidates.is_empty() { &mut self.talk_faults } else { &mut self.read_faults };
             faults.add(error.kind(), format!("request: {error}"));
             self.body = Body::Lost;
             return;
@@ -211,7 +215,7 @@ impl Exchange {
             return;
         }
         if let Some((_, answer, intake)) = &mut self.answer
-            && intake.push(data, answer.as_mut(), &mut self.faults)
+            && intake.push(data, answer.as_mut(), &mut self.read_faults)
         {
             self.call.first_chunk.get_or_insert(time);
         }
@@ -226,27 +230,32 @@ impl Exchange {
         self.call.end = time;
         self.call.completion = completion;
         (self.call.http.request_bytes, self.call.http.response_bytes) = wire;
-        if let Some((format, mut llm)) = self.llm.take() {
-            let mut other = false;
-            if let Some((read, mut answer, mut intake)) = self.answer.take()
-                && (read.api(), read.operation()) == (format.api(), format.operation())
-            {
-                if intake.finish(answer.as_mut(), &mut self.faults) {
-                    self.call.first_chunk.get_or_insert(time);
-                }
-                llm.stream = intake.is_stream();
-                if let Some(charged) = self.organization.take() {
-                    llm.organization = Some(charged);
-                }
-                let ending = answer.finish(&mut llm);
-                other = ending == Ending::Other;
-                // What was neither events nor JSON has no end of its own.
-                let ending = if llm.stream { ending } else { Ending::Open };
-                self.call.completion = completed(completion, ending);
+        let (mut said, mut other) = (self.llm.take(), false);
+        if let Some((format, llm)) = &mut said
+            && let Some((read, mut answer, mut intake)) = self.answer.take()
+            && (read.api(), read.operation()) == (format.api(), format.operation())
+        {
+            if intake.finish(answer.as_mut(), &mut self.read_faults) {
+                self.call.first_chunk.get_or_insert(time);
             }
-            if other {
-                self.call.first_chunk = None;
-            } else {
+            llm.stream = intake.is_stream();
+            if let Some(charged) = self.organization.take() {
+                llm.organization = Some(charged);
+            }
+            let ending = answer.finish(llm);
+            other = ending == Ending::Other;
+            // What was neither events nor JSON has no end of its own.
+            let ending = if llm.stream { ending } else { Ending::Open };
+            self.call.completion = completed(completion, ending);
+        }
+        if other {
+            self.call.first_chunk = None;
+        } else {
+            std::mem::take(&mut self.read_faults)
+                .into_vec()
+                .into_iter()
+                .for_each(|fault| self.faults.push(fault));
+            if let Some((_, llm)) = said {
                 self.claim(llm);
             }
         }
@@ -346,7 +355,7 @@ impl Exchange {
                 }
             }
         }
-        let ours = if self.candidates.is_empty() { &mut self.talk_faults } else { &mut self.faults };
+        let ours = if self.candidates.is_empty() { &mut self.talk_faults } else { &mut self.read_faults };
         if !self.candidates.is_empty() || self.rpc.is_some() {
             faults.into_vec().into_iter().for_each(|fault| ours.push(fault));
         }
