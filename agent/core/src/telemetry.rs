@@ -210,6 +210,11 @@ pub struct Resource {
 }
 
 impl Span {
+    /// Whether it is the root of a run, which may stand under a span of somebody else.
+    pub fn is_root(&self) -> bool {
+        self.parent.is_none() || self.attribute(crate::names::RUN_STATUS).is_some()
+    }
+
     /// The value of an attribute.
     pub fn attribute(&self, key: &str) -> Option<&AttributeValue> {
         self.attributes.iter().find(|a| a.key == key).map(|a| &a.value)

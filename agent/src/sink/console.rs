@@ -66,12 +66,13 @@ impl Sink for Console {
     fn write(&mut self, spans: &[Span]) {
         for span in spans {
             // The root holds the tree together and comes last: it always finds a place.
-            if self.spans.len() >= limits::TREE_SPANS && span.parent.is_some() {
+            if self.spans.len() >= limits::TREE_SPANS && !span.is_root() {
                 self.left_out += 1;
                 continue;
             }
             let mut kept = span.clone();
-            kept.events.clear();
+            kept.events.retain(|event| event.name == "trackway.loop");
+            kept.links.clear();
             kept.attributes
                 .retain(|attribute| self.policy.shows(attribute.class) && tree::reads(&attribute.key));
             for attribute in &mut kept.attributes {
@@ -88,8 +89,7 @@ impl Sink for Console {
         if self.left_out > 0 {
             lines.push(format!("({} more spans are left out here)", self.left_out));
         }
-        let length =
-            self.spans.iter().filter(|span| span.parent.is_none()).map(|s| s.end.since(s.start)).max();
+        let length = self.spans.iter().filter(|span| span.is_root()).map(|s| s.end.since(s.start)).max();
         lines.push(total(totals, length.unwrap_or(0), self.look));
         lines.push(String::new());
         match self.out.write_all(lines.join("\n").as_bytes()).and_then(|()| self.out.flush()) {

@@ -16,7 +16,6 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{
     ResourceSpans, ScopeSpans, Span as ProtoSpan, Status as ProtoStatus,
 };
-use trackway_core::names;
 use trackway_core::telemetry::{Attribute, AttributeValue, Content, Link, Resource, Span, SpanKind, Status};
 
 /// The conventions whose names the attributes follow.
@@ -72,7 +71,7 @@ pub fn span(span: &Span, policy: Content) -> Translated {
 
 /// Whether a span is the root of a run that stands in somebody else's trace.
 fn adopted(span: &Span) -> bool {
-    span.parent.is_some() && span.attribute(names::RUN_STATUS).is_some()
+    span.parent.is_some() && span.is_root()
 }
 
 fn link(link: &Link, policy: Content) -> ProtoLink {

@@ -132,7 +132,7 @@ impl Metrics {
         if let Some(calls) = count(span, names::RUN_LLM_CALLS) {
             self.store.record(&it::AGENT_INFERENCE_CALLS, origin, by_name.clone(), float(calls));
         }
-        if span.parent.is_some() {
+        if !span.is_root() {
             return;
         }
         if let Some(calls) = self.own_tools(span.trace) {

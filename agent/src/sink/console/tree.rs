@@ -21,7 +21,9 @@ pub struct Look {
 
 /// Whether the tree makes use of an attribute.
 pub(super) fn reads(key: &str) -> bool {
-    const READ: [&str; 33] = [
+    const READ: [&str; 35] = [
+        names::RUN_STATUS,
+        names::RETRY_OF,
         names::OPERATION_NAME,
         names::AGENT_NAME,
         names::REQUEST_MODEL,
