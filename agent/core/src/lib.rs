@@ -9,7 +9,7 @@
 //!
 //! The way of the data: `flow` bytes → [`http`] events → `decode` one [`call::Call`] per exchange →
 //! [`run`] ties calls and [`process`] facts into a tree → [`telemetry`] spans for the sinks.
-//! [`metrics`] counts finished spans; [`overlay`] fits them to their readers.
+//! [`metrics`] counts finished spans; [`overlay`] and [`truncate`] fit them to their readers.
 //! [`observe`] holds one connection's state along that way; [`capture`] reads exchanges that were recorded before.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -33,3 +33,4 @@ pub mod redact;
 pub mod run;
 pub mod sse;
 pub mod telemetry;
+pub mod truncate;

@@ -124,3 +124,5 @@ pub const METRIC_ORIGINS: usize = 256;
 pub const METRIC_TRACES: usize = 65_536;
 /// Most messages, and most tools, that an overlay numbers one by one. The newest are taken.
 pub const OVERLAY_ITEMS: usize = 512;
+/// Smallest limit of attribute values: JSON of the conventions' shapes has to find place in it.
+pub const SHORTEST_ATTRIBUTE: usize = 64;

@@ -159,4 +159,5 @@ names! {
     LIMIT_TRACES = "trackway.limit.traces_ended";
     LIMIT_CONVERSATIONS = "trackway.limit.conversations_unfollowed";
     HTTP_AUXILIARY = "trackway.auxiliary";
+    TRUNCATED = "trackway.truncated";
 }
