@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use trackway_core::run::Scope;
+use trackway_core::limits::SHORTEST_ATTRIBUTE;
 use trackway_core::telemetry::Content;
 
 /// Trackway reads the trail of an AI agent: one command, one trace, no change to its code.
@@ -38,7 +39,8 @@ Examples:
 Exit code: the command's own; 125 where Trackway failed, 126 where the command cannot be executed, 127 where it
 was not found. A command ended by a signal ends Trackway by the same signal.
 
-A collector is also taken from OTEL_EXPORTER_OTLP_ENDPOINT and its relatives, as OpenTelemetry specifies them.";
+A collector is also taken from OTEL_EXPORTER_OTLP_ENDPOINT and its relatives, as OpenTelemetry specifies them.
+Metrics go with the trace, unless OTEL_METRICS_EXPORTER=none.";
 
 // A paragraph is one line, so that it is wrapped to the terminal.
 const DECODE_EXAMPLES: &str = "\
@@ -101,6 +103,14 @@ pub struct Run {
     /// How much of messages, arguments and results is shown [default: full here, metadata for a collector]
     #[arg(long, value_name = "HOW MUCH")]
     pub content: Option<Show>,
+    /// Names in which the collector gets the trace, separated by commas: compat is always there, the others add to
+    /// it. Keep compat alone for Langfuse: it shows the messages of openinference and legacy in place of its own
+    /// view of chats, and counts genai-0.1's cache writes twice
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', env = crate::settings::SEMCONV)]
+    pub semconv: Vec<Semconv>,
+    /// Longest attribute that the collector gets; longer JSON stays valid [Grafana Tempo takes 2048]
+    #[arg(long, value_name = "BYTES", value_parser = attribute_bytes)]
+    pub attribute_bytes: Option<usize>,
     /// Prices that come before the built-in ones: a JSON file, see the README
     #[arg(long, value_name = "FILE", env = crate::settings::PRICES)]
     pub prices: Option<PathBuf>,
@@ -203,6 +213,27 @@ pub enum Show {
     Metadata,
     /// Also what was said: messages, arguments, results
     Full,
+}
+
+/// `--semconv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Semconv {
+    /// OpenTelemetry's GenAI conventions v1.41, which most backends read
+    Compat,
+    /// Those of v0.1.0: other names for metrics and for tokens written to a cache
+    #[value(name = "genai-0.1")]
+    Genai01,
+    /// OpenInference: Phoenix, Arize
+    Openinference,
+    /// What came before v1.37, and OpenLLMetry
+    Legacy,
+}
+
+fn attribute_bytes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if bytes >= SHORTEST_ATTRIBUTE => Ok(bytes),
+        _ => Err(format!("it takes a number of bytes, {SHORTEST_ATTRIBUTE} or more")),
+    }
 }
 
 impl From<Show> for Content {

@@ -24,6 +24,11 @@ pub const METRICS_EXPORTER: &str = "OTEL_METRICS_EXPORTER";
 pub const METRIC_INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 /// Whether sums are told since the beginning or since the last report.
 pub const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+/// Names in which spans go to a collector.
+pub const SEMCONV: &str = "TRACKWAY_SEMCONV";
+/// Longest value of an attribute, the stronger one first.
+pub const VALUE_LENGTHS: [&str; 2] =
+    ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
 /// Turns colours off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 /// The variables by which a program is told of a proxy. curl reads `http_proxy` in lower case only.

@@ -10,6 +10,7 @@ pub mod console;
 pub mod file;
 pub mod limits;
 pub mod otlp;
+pub mod shape;
 pub mod translate;
 
 /// A place that takes finished spans.

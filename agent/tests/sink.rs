@@ -23,8 +23,10 @@ use trackway::sink::file::{self, File};
 use trackway::sink::otlp::Otlp;
 use trackway::sink::otlp::exports::Exports;
 use trackway::sink::otlp::settings::{Settings, Signal};
+use trackway::sink::shape::Shape;
 use trackway::sink::translate;
 use trackway_core::flow::Time;
+use trackway_core::overlay::Overlays;
 use trackway_core::run::Totals;
 use trackway_core::telemetry::{
     Attribute, AttributeValue, Class, Content, Event, Link, Resource, Span, SpanId, SpanKind, Status, TraceId,
@@ -207,7 +209,7 @@ fn settings(protocol: &str, address: SocketAddr, timeout_ms: u64, gzip: bool) ->
 }
 
 fn traces(settings: Settings, policy: Content) -> Exports {
-    Exports { traces: Some(settings), metrics: None, policy }
+    Exports { traces: Some(settings), metrics: None, policy, shape: Shape::default() }
 }
 
 /// Sends the four spans; gives the lines of `finish` and how long it took.
@@ -276,6 +278,40 @@ fn every_field_arrives() {
             assert_eq!(text.contains("CONTENT-ONLY"), policy == Content::Full);
             assert_eq!(text.contains("METADATA-ONLY"), policy != Content::None);
         }
+    }
+}
+
+#[test]
+fn overlays_and_limits_follow_the_content_policy() {
+    let messages = r#"[{"role":"user","parts":[{"type":"text","content":"CONTENT-ONLY"}]}]"#;
+    let text = |text: &str| AttributeValue::Text(text.to_owned());
+    let chat = Span {
+        attributes: vec![
+            attribute("gen_ai.operation.name", text("chat"), Class::Plain),
+            attribute("gen_ai.provider.name", text("openai"), Class::Plain),
+            attribute("gen_ai.input.messages", text(messages), Class::Content),
+            attribute("long", text(&"x".repeat(200)), Class::Plain),
+        ],
+        ..span(2, &resource("a"))
+    };
+    let overlays = Overlays { genai_01: true, openinference: true, legacy: true };
+    for policy in [Content::Metadata, Content::Full] {
+        let mut receiver = receiver("grpc", Answer::Accept);
+        let settings = settings("grpc", receiver.address, 10_000, false);
+        let shape = Shape { overlays, attribute_bytes: Some(64) };
+        let mut sink = Otlp::start(&Exports { shape, ..traces(settings, policy) }).unwrap();
+        sink.write(std::slice::from_ref(&chat));
+        assert_eq!(sink.finish(&Totals::default()), Vec::<String>::new());
+        let request = receiver.requests.try_recv().unwrap();
+        assert_eq!(request.resource_spans[0].schema_url, "");
+        let sent = &request.resource_spans[0].scope_spans[0].spans[0];
+        let keys: Vec<&str> = sent.attributes.iter().map(|it| it.key.as_str()).collect();
+        let shows = policy == Content::Full;
+        assert_eq!(format!("{request:?}").contains("CONTENT-ONLY"), shows);
+        assert_eq!(keys.contains(&"llm.input_messages.0.message.content"), shows);
+        assert!(keys.contains(&"openinference.span.kind") && keys.contains(&"gen_ai.system"), "{keys:?}");
+        let cut = &sent.attributes.iter().find(|it| it.key == "trackway.truncated").unwrap().value;
+        assert!(format!("{cut:?}").contains("\"long\""), "{cut:?}");
     }
 }
 

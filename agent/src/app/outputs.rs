@@ -2,9 +2,10 @@
 
 use std::io;
 
+use trackway_core::overlay::Overlays;
 use trackway_core::telemetry::Content;
 
-use crate::cli::Run;
+use crate::cli::{Run, Semconv};
 use crate::settings;
 use crate::sink::Sink;
 use crate::sink::console::{Console, Look};
@@ -38,7 +39,9 @@ impl Error {
 pub(super) fn open(options: &Run, local: bool) -> Result<Vec<Box<dyn Sink>>, Error> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     let content = remote(options, settings::get(settings::CAPTURE_CONTENT).as_deref());
-    if !local && let Some(exports) = Exports::read(options.otlp.as_deref(), content, settings::get)? {
+    if !local && let Some(mut exports) = Exports::read(options.otlp.as_deref(), content, settings::get)? {
+        exports.shape.overlays = overlays(&options.semconv);
+        exports.shape.attribute_bytes = options.attribute_bytes.or(exports.shape.attribute_bytes);
         sinks.push(Box::new(Otlp::start(&exports)?));
     }
     if let Some(path) = &options.otlp_file {
@@ -50,6 +53,15 @@ pub(super) fn open(options: &Run, local: bool) -> Result<Vec<Box<dyn Sink>>, Err
         sinks.push(Box::new(Console::new(Box::new(io::stderr()), here(options), look)));
     }
     Ok(sinks)
+}
+
+/// What the names on the command line stand for.
+fn overlays(names: &[Semconv]) -> Overlays {
+    Overlays {
+        genai_01: names.contains(&Semconv::Genai01),
+        openinference: names.contains(&Semconv::Openinference),
+        legacy: names.contains(&Semconv::Legacy),
+    }
 }
 
 /// What the file and the terminal show.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use trackway_core::metrics::{Metrics, Naming};
+use trackway_core::metrics::Metrics;
 use trackway_core::run::Totals;
 use trackway_core::telemetry::{Content, Span};
 
@@ -19,7 +19,8 @@ use self::meter::{Count, Meter};
 use self::queue::Queue;
 use self::settings::Settings;
 use self::transport::Transport;
-use super::{Sink, limits, translate};
+use super::shape::Shape;
+use super::{Sink, limits};
 use crate::app::now;
 
 pub mod exports;
@@ -57,6 +58,7 @@ pub struct Otlp {
 struct Spans {
     shared: Arc<Shared>,
     place: String,
+    shape: Shape,
 }
 
 /// What the caller's thread and the exporter's share.
@@ -90,8 +92,8 @@ impl Otlp {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (ending, ended) = watch::channel(None);
         let (tell, done) = sync_channel(0);
-        let schema = translate::SCHEMA_URL;
-        let policy = exports.policy;
+        let (policy, shape) = (exports.policy, exports.shape);
+        let schema = shape.schema();
         let (mut spans, mut worker, mut count, mut meter) = (None, None, None, None);
         let mut longest = Duration::ZERO;
         if let Some(settings) = &exports.traces {
@@ -104,12 +106,12 @@ impl Otlp {
                 policy,
                 schema,
             });
-            spans = Some(Spans { shared, place: settings.shown() });
+            spans = Some(Spans { shared, place: settings.shown(), shape });
             longest = settings.timeout;
         }
         if let Some(metering) = &exports.metrics {
             let settings = &metering.settings;
-            let metrics = Metrics::new(now(), Naming::Compat, metering.temporality);
+            let metrics = Metrics::new(now(), shape.overlays.naming(), metering.temporality);
             let counted = Arc::new(Count::new(metrics, settings.shown()));
             meter = Some(Meter {
                 count: Arc::clone(&counted),
@@ -153,7 +155,7 @@ impl Spans {
         self.shared.given.fetch_add(spans.len() as u64, Ordering::Relaxed);
         let mut full = false;
         for span in spans {
-            let translated = translate::span(span, policy);
+            let translated = self.shape.translate(span, policy);
             let mut queue = self.shared.queue();
             if !queue.push(translated) {
                 full = true;

@@ -8,6 +8,7 @@ use trackway_core::telemetry::Content;
 use super::settings::{Error, Settings, Signal};
 use crate::settings as names;
 use crate::sink::limits;
+use crate::sink::shape::Shape;
 
 /// Everything that goes out.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Exports {
     pub metrics: Option<Metering>,
     /// How much is shown.
     pub policy: Content,
+    /// In which names and sizes.
+    pub shape: Shape,
 }
 
 /// Where metrics go, and how.
@@ -57,14 +60,27 @@ impl Exports {
         } else {
             None
         };
-        let any = traces.is_some() || metrics.is_some();
-        Ok(any.then_some(Self { traces, metrics, policy }))
+        if traces.is_none() && metrics.is_none() {
+            return Ok(None);
+        }
+        let shape = Shape { attribute_bytes: attribute_bytes(&variable)?, ..Shape::default() };
+        Ok(Some(Self { traces, metrics, policy, shape }))
     }
 }
 
 /// Whether metrics go anywhere.
 pub fn wants_metrics(variable: impl Fn(&str) -> Option<String>) -> bool {
     variable(names::METRICS_EXPORTER).is_none_or(|exporter| exporter.trim() != "none")
+}
+
+/// The limit of the environment; the one for spans is the stronger.
+fn attribute_bytes(variable: impl Fn(&str) -> Option<String>) -> Result<Option<usize>, Error> {
+    let set = names::VALUE_LENGTHS.into_iter().find_map(|name| Some((name, variable(name)?)));
+    let Some((name, value)) = set else { return Ok(None) };
+    match value.trim().parse() {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(_) => Err(Error::Value { name: name.to_owned(), value, takes: "a number of bytes" }),
+    }
 }
 
 fn interval(variable: impl Fn(&str) -> Option<String>) -> Result<Duration, Error> {
@@ -124,6 +140,20 @@ mod tests {
         check(Some("http://c:4317"), &[no_traces], Some((true, true)));
         check(None, &[("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m:4317")], Some((false, true)));
         check(None, &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:4317")], Some((true, false)));
+    }
+
+    #[test]
+    fn how_long_values_may_be() {
+        let limit = |env: &[(&str, &str)]| {
+            let all: Vec<_> = env.iter().copied().chain([ALL]).collect();
+            read(None, &all).map(|it| it.unwrap().shape.attribute_bytes)
+        };
+        let (spans, all) =
+            (("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "2048"), ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "99"));
+        assert_eq!(limit(&[]), Ok(None));
+        assert_eq!(limit(&[all]), Ok(Some(99)));
+        assert_eq!(limit(&[all, spans]), Ok(Some(2048)));
+        assert!(limit(&[("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "much")]).is_err());
     }
 
     #[test]
