@@ -287,6 +287,24 @@ fn they_can_be_left_out() {
 }
 
 #[test]
+fn they_can_go_alone() {
+    let mut receiver = Receiver::new("grpc", true);
+    let url = format!("http://{}", receiver.address);
+    let exports = Exports::read(None, Content::Full, |name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(url.clone()),
+        "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
+        _ => None,
+    });
+    let mut sink = Otlp::start(&exports.unwrap().unwrap()).unwrap();
+    assert_eq!(sink.shows(), Content::None, "no message has to be put together for them");
+    sink.write(&spans());
+    assert_eq!(sink.finish(&Totals::default()), Vec::<String>::new());
+    let (spans, metrics) = receiver.all();
+    assert_eq!((spans, metrics.len()), (0, 1));
+    check(&metrics[0], AggregationTemporality::Cumulative);
+}
+
+#[test]
 fn a_collector_that_is_down_has_no_metrics_either() {
     // The listener is dropped: nothing listens on its port.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

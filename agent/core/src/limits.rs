@@ -114,7 +114,8 @@ pub const ALIEN_WEIGHT: usize = 200;
 pub const PROMPT_LETTERS: usize = 24;
 /// Letters from which an id of a tool call is taken to be given out once.
 pub const ID_LETTERS: usize = 12;
-/// Most attribute sets of one metric (the default of OpenTelemetry's SDKs), and one for the rest of each origin.
+/// Most attribute sets of one metric, one for the rest among them (the default of OpenTelemetry's SDKs). Each
+/// service has a rest of its own.
 pub const METRIC_SETS: usize = 2000;
 /// Longest text of one attribute of a metric.
 pub const METRIC_TEXT_BYTES: usize = 256;

@@ -66,33 +66,47 @@ macro_rules! instruments {
 }
 
 instruments! {
-    TOKEN_USAGE = CLIENT_TOKEN_USAGE, Kind::Histogram(&TOKENS), "{token}", "Tokens of one call, as the provider states them.";
+    TOKEN_USAGE = CLIENT_TOKEN_USAGE, Kind::Histogram(&TOKENS), "{token}",
+        "Tokens of one call, as the provider states them.";
     CLIENT_DURATION = CLIENT_DURATION, Kind::Histogram(&CALL_SECONDS), "s", "Duration of calls to models.";
-    CLIENT_FIRST_CHUNK = CLIENT_FIRST_CHUNK, Kind::Histogram(&CALL_SECONDS), "s", "Time from a streaming request to its first chunk.";
-    INFERENCE_DURATION = INFERENCE_DURATION, Kind::Histogram(&CALL_SECONDS), "s", "Duration of inference calls.";
-    INFERENCE_FIRST_CHUNK = INFERENCE_FIRST_CHUNK, Kind::Histogram(&CALL_SECONDS), "s", "Time from a streaming inference request to its first chunk.";
-    INFERENCE_CALL_INPUT = INFERENCE_CALL_INPUT, Kind::Histogram(&TOKENS), "{token}", "Input tokens of one inference call.";
-    INFERENCE_CALL_OUTPUT = INFERENCE_CALL_OUTPUT, Kind::Histogram(&TOKENS), "{token}", "Output tokens of one inference call.";
+    CLIENT_FIRST_CHUNK = CLIENT_FIRST_CHUNK, Kind::Histogram(&CALL_SECONDS), "s",
+        "Time from a streaming request to its first chunk.";
+    INFERENCE_DURATION = INFERENCE_DURATION, Kind::Histogram(&CALL_SECONDS), "s",
+        "Duration of inference calls.";
+    INFERENCE_FIRST_CHUNK = INFERENCE_FIRST_CHUNK, Kind::Histogram(&CALL_SECONDS), "s",
+        "Time from a streaming inference request to its first chunk.";
+    INFERENCE_CALL_INPUT = INFERENCE_CALL_INPUT, Kind::Histogram(&TOKENS), "{token}",
+        "Input tokens of one inference call.";
+    INFERENCE_CALL_OUTPUT = INFERENCE_CALL_OUTPUT, Kind::Histogram(&TOKENS), "{token}",
+        "Output tokens of one inference call.";
     INFERENCE_INPUT = INFERENCE_INPUT, Kind::Counter, "{token}", "Input tokens of inference calls.";
     INFERENCE_OUTPUT = INFERENCE_OUTPUT, Kind::Counter, "{token}", "Output tokens of inference calls.";
-    INFERENCE_CACHE_READ = INFERENCE_CACHE_READ, Kind::Counter, "{token}", "Input tokens read from a cache.";
-    INFERENCE_CACHE_WRITE = INFERENCE_CACHE_WRITE, Kind::Counter, "{token}", "Input tokens written to a cache.";
+    INFERENCE_CACHE_READ = INFERENCE_CACHE_READ, Kind::Counter, "{token}",
+        "Input tokens read from a cache.";
+    INFERENCE_CACHE_WRITE = INFERENCE_CACHE_WRITE, Kind::Counter, "{token}",
+        "Input tokens written to a cache.";
     INFERENCE_REASONING = INFERENCE_REASONING, Kind::Counter, "{token}", "Output tokens of reasoning.";
     AGENT_DURATION = AGENT_DURATION, Kind::Histogram(&AGENT_SECONDS), "s", "Duration of runs of agents.";
-    AGENT_INFERENCE_CALLS = AGENT_INFERENCE_CALLS, Kind::Histogram(&CALLS), "{inference_call}", "Inference calls of one run.";
-    AGENT_TOOL_CALLS = AGENT_TOOL_CALLS, Kind::Histogram(&CALLS), "{tool_call}", "Tool calls of one run that the agent executed itself.";
+    AGENT_INFERENCE_CALLS = AGENT_INFERENCE_CALLS, Kind::Histogram(&CALLS), "{inference_call}",
+        "Inference calls of one run.";
+    AGENT_TOOL_CALLS = AGENT_TOOL_CALLS, Kind::Histogram(&CALLS), "{tool_call}",
+        "Tool calls of one run that the agent executed itself.";
     TOOL_DURATION = TOOL_DURATION, Kind::Histogram(&CALL_SECONDS), "s", "Duration of tool executions.";
-    MCP_DURATION = MCP_DURATION, Kind::Histogram(&MCP_SECONDS), "s", "Duration of MCP requests as their sender saw them.";
+    MCP_DURATION = MCP_DURATION, Kind::Histogram(&MCP_SECONDS), "s",
+        "Duration of MCP requests as their sender saw them.";
     COST = TOKEN_COST, Kind::Money, "{USD}", "Cost of calls to models in US dollars, where it is known.";
     TOOL_CALLS = TOOL_CALLS, Kind::Counter, "{call}", "Tool calls.";
     TOOL_ERRORS = TOOL_ERRORS, Kind::Counter, "{error}", "Tool calls that failed.";
     // A unit of 1 would end the name in _ratio there.
-    TOOL_ERROR_RATE = TOOL_ERROR_RATE, Kind::Gauge, "", "Failed tool calls as a part of all, since the last report.";
+    TOOL_ERROR_RATE = TOOL_ERROR_RATE, Kind::Gauge, "",
+        "Failed tool calls as a part of all, since the last report.";
     RUNS = RUNS, Kind::Counter, "{run}", "Runs of agents that ended.";
-    COMPLETION_RATE = COMPLETION_RATE, Kind::Gauge, "", "Runs that ended without an error as a part of all that ended.";
+    COMPLETION_RATE = COMPLETION_RATE, Kind::Gauge, "",
+        "Runs that ended without an error as a part of all that ended.";
     LIMIT_HITS = LIMIT_HITS, Kind::Counter, "{hit}", "How often Trackway met a limit of its own.";
     CALLS_UNPRICED = CALLS_UNPRICED, Kind::Counter, "{call}", "Calls to models whose cost is unknown.";
-    CALLS_UNKNOWN_USAGE = CALLS_UNKNOWN_USAGE, Kind::Counter, "{call}", "Calls to models whose usage is unknown.";
+    CALLS_UNKNOWN_USAGE = CALLS_UNKNOWN_USAGE, Kind::Counter, "{call}",
+        "Calls to models whose usage is unknown.";
     UNREAD = UNREAD, Kind::Counter, "{connection}", "Connections that were seen and not read.";
     LOST = LOST, Kind::Counter, "{fact}", "Facts about processes that were lost.";
 }
