@@ -400,6 +400,38 @@ async fn metrics_equal_the_spans() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_collector_gets_the_names_and_sizes_that_it_wants() -> Result<()> {
+    if !privileged() {
+        return Ok(());
+    }
+    let world = World::new(Behaviour::default()).await?;
+    let job = world.job(Client::PythonChat { asynchronous: false, stream: true, usage: true }, 4)?;
+    let file = job.folder().join("trace.jsonl");
+    let words = ["--semconv", "openinference,legacy", "--attribute-bytes", "256", "--otlp-file"];
+    let run = words.into_iter().fold(Run::to(&world.collector), Run::option).option(&file.to_string_lossy());
+    run.of(job).run(&world.namespace).await?.success()?;
+    let spans = finished(&world).await?;
+    let chats = spans.of("chat");
+    let chat = chats.last().context("no chat")?;
+    assert_eq!(chat.text("openinference.span.kind"), "LLM", "{chat:?}");
+    assert_eq!(chat.text("gen_ai.system"), "openai");
+    assert_eq!(chat.get("llm.token_count.prompt"), chat.get("gen_ai.usage.input_tokens"));
+    assert_eq!(chat.text("llm.input_messages.1.message.role"), "user");
+    assert_eq!(spans.roots()[0].text("openinference.span.kind"), "AGENT");
+    let long = spans.0.iter().flat_map(|span| span.attributes.values()).filter_map(|value| value.as_str());
+    assert!(long.clone().all(|text| text.len() <= 256), "{:?}", long.max_by_key(|text| text.len()));
+    let said = chat.json("gen_ai.input.messages");
+    assert!(said[0]["content"].is_null() && said[0]["parts"].is_array(), "{chat:?}");
+    assert!(chat.get("trackway.truncated").to_string().contains("gen_ai.input.messages"), "{chat:?}");
+    let written = fs::read_to_string(&file)?;
+    assert!(
+        !written.contains("openinference") && !written.contains("trackway.truncated"),
+        "the file is as ever"
+    );
+    Ok(())
+}
+
 /// Name, type of token, count and sum of every point of a histogram.
 fn histograms(requests: &[ExportMetricsServiceRequest]) -> Vec<(String, String, u64, f64)> {
     let groups = requests.iter().flat_map(|request| &request.resource_metrics);
