@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use trackway_core::run::Scope;
 use trackway_core::limits::SHORTEST_ATTRIBUTE;
+use trackway_core::run::Scope;
 use trackway_core::telemetry::Content;
 
 /// Trackway reads the trail of an AI agent: one command, one trace, no change to its code.

@@ -43,6 +43,7 @@ impl Shape {
             status: span.status.clone(),
             attributes: shown(&span.attributes),
             events: span.events.iter().map(event).collect(),
+            links: span.links.clone(),
             resource: Arc::clone(&span.resource),
         };
         self.overlays.apply(&mut span);

@@ -19,6 +19,7 @@ fn span(key: &'static str, value: AttributeValue) -> Span {
         status: Status::Unset,
         attributes: vec![Attribute { key: key.into(), value, class: Class::Content }],
         events: Vec::new(),
+        links: Vec::new(),
         resource: Arc::default(),
     }
 }
