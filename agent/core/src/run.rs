@@ -5,7 +5,8 @@
 //!   their times.
 //! - Every span says by which rule it got its place (`trackway.link.rule`): `tool_call_id`, `name_and_order`,
 //!   `server` (the provider ran the tool), `command_in_arguments`, `url_in_arguments`, `parentage` (by the
-//!   process's parents), `process` (a call, by the process that made it), `run` (no more is known).
+//!   process's parents), `window` (it began while one tool alone was open: inferred), `process` (a call, by the
+//!   process that made it), `run` (no more is known).
 //! - A span goes out once its place is certain; what stays uncertain goes out when the run ends.
 
 mod attributes;

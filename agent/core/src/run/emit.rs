@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Run;
 use super::attributes::Attributes;
+use super::evidence::Haystack;
 use super::outcome::Failure;
 use super::process::{Image, Process};
 use super::tool::Open;
@@ -181,11 +182,17 @@ impl Run {
         let Some(process) = self.processes.get(key).filter(|process| process.spans() && !process.done) else {
             return;
         };
+        let began = process.images.front().map_or(key.started, |image| image.time);
+        // A child of the agent itself, started while it waited for one tool alone.
+        let window = || self.tools.only(began, self.identity.root, Haystack::has_command).filter(|_| reaches);
         let (parent, rule) = match (process.tool, home) {
             (Some(tool), _) => (tool, "command_in_arguments"),
             (None, Some(home)) => (self.process_id(home), "parentage"),
-            (None, None) if reaches => (self.base.root, "parentage"),
-            (None, None) => (self.base.root, "run"),
+            (None, None) => match window() {
+                Some(tool) => (tool, "window"),
+                None if reaches => (self.base.root, "parentage"),
+                None => (self.base.root, "run"),
+            },
         };
         let ran = !process.images.is_empty();
         let image = self.processes.image_name(key).unwrap_or("process");

@@ -70,6 +70,16 @@ impl Haystack {
         }
     }
 
+    /// Whether the arguments say themselves what is run.
+    pub(super) fn has_command(&self) -> bool {
+        self.texts.iter().any(|(_, command)| *command)
+    }
+
+    /// Whether they say themselves what is fetched.
+    pub(super) fn has_url(&self) -> bool {
+        self.texts.iter().any(|(text, _)| text.contains("://"))
+    }
+
     /// How well the arguments name a command.
     pub(super) fn names(&self, needle: &Needle) -> Option<Fit> {
         let forward = |text: &str| {

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::attributes::Attributes;
-use super::evidence::Needle;
+use super::evidence::{Haystack, Needle};
 use super::order::Input;
 use super::outcome::{self, Failure};
 use super::process::Image;
@@ -362,6 +362,9 @@ impl Run {
             (parent, rule) = (tool, named);
         } else if let Some(tool) = self.tools.holding(&urls, call.start, call.process) {
             (parent, rule) = (tool, "url_in_arguments");
+        } else if let Some(tool) = self.tools.only(call.start, call.process, Haystack::has_url) {
+            // A process that waits for one tool alone is taken to work for it.
+            (parent, rule) = (tool, "window");
         }
         self.tally(parent, |totals| totals.http_calls += 1);
         let id = self.call_id(call);

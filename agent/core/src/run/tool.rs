@@ -128,6 +128,23 @@ impl Tools {
         self.best(time, false, |producer| producer == process, fit)
     }
 
+    /// The only tool of a process that was open when something began. `None` where there were two, or none, or
+    /// where the tool says itself what it does (`says`), and that is something else.
+    pub(super) fn only(
+        &self,
+        time: Time,
+        process: Option<ProcessKey>,
+        says: impl Fn(&Haystack) -> bool,
+    ) -> Option<SpanId> {
+        let open = |window: &&Window| {
+            let ended = window.answered.is_some_and(|end| end < time);
+            window.producer == process && window.early <= time && !ended
+        };
+        let mut open = self.windows.iter().filter(open);
+        let first = open.next()?;
+        (open.next().is_none() && !says(&first.haystack)).then_some(first.span)
+    }
+
     fn best(
         &mut self,
         time: Time,

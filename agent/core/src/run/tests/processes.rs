@@ -139,11 +139,39 @@ fn calls_of_another_process_stand_under_it() {
     ]);
     assert_eq!(run.parent(run.one("chat m")), "exec node");
     assert_eq!(run.parent(run.one("execute_tool t")), "exec node");
-    assert_eq!(run.parent(run.one("GET")), "exec node");
+    assert_eq!(run.parent(run.one("GET")), "execute_tool t");
     let resource = &run.one("chat m").resource;
     assert!(
         resource.attributes.iter().any(|it| it.key == names::PROCESS_PID && it.value.as_int() == Some(110))
     );
+}
+
+#[test]
+fn what_begins_while_one_tool_alone_is_open_is_taken_to_be_its_work() {
+    let open = |ids: &[&str]| {
+        let asked = ids.iter().map(|id| tool(id, "summary", json!({"of": "the week"}))).collect();
+        let mut plain = http(8, AGENT, 60, 70, Kind::Plain);
+        plain.http.method = "GET".into();
+        play([
+            chat(7, AGENT, (20, 50), vec![text("user", "Sum up")], assistant(asked)).into(),
+            plain.into(),
+            fork(AGENT, 170).into(),
+            exec(170, 75, &["sort", "notes"]).into(),
+            exit(170, 80, 0).into(),
+        ])
+    };
+    let run = open(&["call_0123456789"]);
+    for name in ["GET", "exec sort"] {
+        let span = run.one(name);
+        assert_eq!((run.parent(span), word(span, names::LINK_RULE)), ("execute_tool summary", "window"));
+    }
+    // With two open nothing tells whose work it is.
+    let run = open(&["call_0123456789", "call_9876543210"]);
+    assert_eq!(
+        (run.parent(run.one("GET")), word(run.one("GET"), names::LINK_RULE)),
+        ("invoke_agent agent.py", "process")
+    );
+    assert_eq!(word(run.one("exec sort"), names::LINK_RULE), "parentage");
 }
 
 #[test]
