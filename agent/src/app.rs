@@ -8,6 +8,7 @@ mod capture;
 mod identity;
 mod outputs;
 mod record;
+mod resource;
 mod servers;
 
 use std::fs::{self, Permissions};

@@ -8,6 +8,8 @@ pub const TAP_EVENTS: usize = 16 * 1024;
 pub const TAP_BATCH: usize = 4 * 1024;
 /// Most bytes that the tap's queue holds.
 pub const TAP_BYTES: usize = 64 * 1024 * 1024;
+/// Most attributes of every resource that the environment adds.
+pub const RESOURCE_ATTRIBUTES: usize = 64;
 /// Most processes that are looked at for whether they serve others.
 pub const SERVERS: usize = 4 * 1024;
 /// How often the recording thread looks, while there is something to see.

@@ -14,6 +14,8 @@ pub const CAPTURE: &str = "TRACKWAY_CAPTURE";
 pub const CAPTURE_CONTENT: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
 /// Name of the service in telemetry.
 pub const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
+/// Attributes of every resource, as `key=value,key=value`.
+pub const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 /// The collector, for traces alone and for all signals.
 pub const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 /// `none` keeps spans from the collector that the environment names.
@@ -61,4 +63,28 @@ pub fn capture() -> Capture {
 /// A variable's value, if it is set and not empty.
 pub fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// `key=value,key=value`, values percent-encoded as in W3C Baggage. Pairs without a key are left out.
+pub fn pairs(text: &str) -> Vec<(String, String)> {
+    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(key, value)| (key.trim().to_owned(), percent_decoded(value.trim())))
+        .filter(|(key, _)| !key.is_empty())
+        .collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.as_bytes();
+    while let Some((&first, rest)) = bytes.split_first() {
+        let code = rest
+            .get(..2)
+            .filter(|code| first == b'%' && code.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|code| std::str::from_utf8(code).ok())
+            .and_then(|code| u8::from_str_radix(code, 16).ok());
+        out.push(code.unwrap_or(first));
+        bytes = if code.is_some() { rest.get(2..).unwrap_or_default() } else { rest };
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
 }

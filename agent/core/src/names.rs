@@ -41,6 +41,7 @@ names! {
     OUTPUT_MESSAGES = "gen_ai.output.messages";
     SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions";
     TOOL_DEFINITIONS = "gen_ai.tool.definitions";
+    EMBEDDING_DIMENSIONS = "gen_ai.embeddings.dimension.count";
     TOOL_NAME = "gen_ai.tool.name";
     TOOL_TYPE = "gen_ai.tool.type";
     TOOL_DESCRIPTION = "gen_ai.tool.description";
@@ -79,6 +80,7 @@ names! {
     PROCESS_EXIT_CODE = "process.exit.code";
     PROCESS_WORKING_DIRECTORY = "process.working_directory";
     SERVICE_NAME = "service.name";
+    CONTAINER_ID = "container.id";
     SERVICE_INSTANCE_ID = "service.instance.id";
     HOST_NAME = "host.name";
     OS_TYPE = "os.type";
@@ -113,6 +115,7 @@ names! {
     RUN_HTTP_CALLS = "agent.run.http_calls";
     RUN_PROCESSES = "agent.run.processes";
     RUN_UNREAD = "agent.run.unread_connections";
+    PROVIDER_INFERRED = "trackway.provider.inferred";
     LINK_RULE = "trackway.link.rule";
     PREVIOUS_SPAN = "trackway.previous.span_id";
     PREVIOUS_RULE = "trackway.previous.rule";

@@ -8,8 +8,9 @@ use rustls::crypto::ring;
 use trackway_core::flow::Time;
 use trackway_core::names;
 use trackway_core::run::{Above, Identity, Scope};
-use trackway_core::telemetry::{Attribute, AttributeValue, Class, Content, Resource, TraceId};
+use trackway_core::telemetry::{Content, TraceId};
 
+use super::resource;
 use crate::cli::Run;
 use crate::settings;
 
@@ -25,7 +26,9 @@ const STARTERS: [(&str, &str); 6] =
 
 /// The identity of a run that begins now. Its root process is filled in by the recorder.
 pub(super) fn of(options: &Run, start: Time) -> Identity {
-    let service = settings::get(settings::SERVICE_NAME);
+    let said = resource::said(settings::get(settings::RESOURCE_ATTRIBUTES).as_deref());
+    let stated = || said.iter().find(|(key, _)| key == names::SERVICE_NAME).map(|(_, value)| value.clone());
+    let service = settings::get(settings::SERVICE_NAME).or_else(stated);
     let own = name(&options.command);
     let name = options.name.clone().or_else(|| service.clone()).unwrap_or(own);
     let above = settings::get(settings::TRACEPARENT).as_deref().and_then(Above::read);
@@ -39,7 +42,7 @@ pub(super) fn of(options: &Run, start: Time) -> Identity {
         root: None,
         content: Content::Full,
         start,
-        resource: Arc::new(resource(service.unwrap_or_else(|| name.clone()))),
+        resource: Arc::new(resource::of(service.unwrap_or_else(|| name.clone()), said)),
         name,
     }
 }
@@ -50,27 +53,6 @@ pub(super) fn random(bytes: &mut [u8]) {
     if ring::default_provider().secure_random.fill(bytes).is_err() {
         let seed = super::now().0 ^ u64::from(std::process::id()) << 40;
         bytes.iter_mut().zip(seed.to_le_bytes().iter().cycle()).for_each(|(byte, seed)| *byte = *seed);
-    }
-}
-
-fn resource(service: String) -> Resource {
-    let text = |key: &'static str, value: String| Attribute {
-        key: key.into(),
-        value: AttributeValue::Text(value),
-        class: Class::Plain,
-    };
-    let host = nix::sys::utsname::uname()
-        .map(|name| name.nodename().to_string_lossy().into_owned())
-        .unwrap_or_default();
-    Resource {
-        attributes: vec![
-            text(names::SERVICE_NAME, service),
-            text(names::HOST_NAME, host),
-            text(names::OS_TYPE, "linux".to_owned()),
-            text(names::SDK_NAME, "trackway".to_owned()),
-            text(names::SDK_LANGUAGE, "rust".to_owned()),
-            text(names::SDK_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
-        ],
     }
 }
 

@@ -22,6 +22,11 @@ fn operation(llm: &Llm) -> &'static str {
 pub(super) fn attributes(call: &Call, llm: &Llm, set: &mut Attributes) {
     set.plain(names::OPERATION_NAME, operation(llm));
     set.maybe(names::PROVIDER_NAME, Some(&llm.provider));
+    if !llm.provider_said {
+        // The vendor whose format it is; nothing says who answered.
+        set.truth(names::PROVIDER_INFERRED);
+    }
+    set.maybe_int(names::EMBEDDING_DIMENSIONS, llm.dimensions);
     set.maybe(names::REQUEST_MODEL, llm.request_model.as_deref());
     set.maybe(names::RESPONSE_MODEL, llm.response_model.as_deref());
     set.maybe(names::RESPONSE_ID, llm.response_id.as_deref());
@@ -71,6 +76,10 @@ fn parameters(llm: &Llm, set: &mut Attributes) {
 }
 
 fn usage(llm: &Llm, set: &mut Attributes) {
+    // A response that is fetched again was paid for once.
+    if llm.auxiliary {
+        return;
+    }
     set.maybe_int(names::INPUT_TOKENS, llm.usage.input);
     set.maybe_int(names::OUTPUT_TOKENS, llm.usage.output);
     set.maybe_int(names::CACHE_READ_TOKENS, llm.usage.cache_read);
@@ -81,8 +90,8 @@ fn usage(llm: &Llm, set: &mut Attributes) {
             set.double(names::COST, Some(cost.usd));
             set.plain(names::COST_SOURCE, cost.source.word());
         }
-        Some(Err(why)) if !llm.auxiliary => set.plain(names::COST_UNKNOWN, why.to_string()),
-        _ => {}
+        Some(Err(why)) => set.plain(names::COST_UNKNOWN, why.to_string()),
+        None => {}
     }
 }
 

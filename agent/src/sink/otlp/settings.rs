@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use crate::settings::pairs;
 use crate::sink::limits;
 
 /// What the settings cannot be.
@@ -172,28 +173,9 @@ fn parse(text: &str, insecure: Option<bool>) -> Result<Url, Error> {
     }
 }
 
-/// `key=value,key=value`, values percent-encoded as in W3C Baggage. Pairs without a key are left out.
+/// Header names are written in lower case.
 fn headers(text: &str) -> Vec<(String, String)> {
-    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
-    pairs
-        .map(|(key, value)| (key.trim().to_ascii_lowercase(), percent_decoded(value.trim())))
-        .filter(|(key, _)| !key.is_empty())
-        .collect()
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.as_bytes();
-    while let Some((&first, rest)) = bytes.split_first() {
-        let code = rest
-            .get(..2)
-            .filter(|code| first == b'%' && code.iter().all(u8::is_ascii_hexdigit))
-            .and_then(|code| std::str::from_utf8(code).ok())
-            .and_then(|code| u8::from_str_radix(code, 16).ok());
-        out.push(code.unwrap_or(first));
-        bytes = if code.is_some() { &rest[2..] } else { rest };
-    }
-    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+    pairs(text).into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect()
 }
 
 #[cfg(test)]
