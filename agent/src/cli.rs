@@ -8,6 +8,10 @@ use trackway_core::limits::SHORTEST_ATTRIBUTE;
 use trackway_core::run::Scope;
 use trackway_core::telemetry::Content;
 
+mod stored;
+
+pub use self::stored::{Export, Find, Order, Runs, Show, Standing, Where};
+
 /// Trackway reads the trail of an AI agent: one command, one trace, no change to its code.
 #[derive(Debug, Parser)]
 #[command(name = "trackway", version, max_term_width = 100, after_help = EXAMPLES)]
@@ -23,6 +27,9 @@ Examples:
   sudo trackway run -- python agent.py           The whole run as one trace, with its processes
   trackway run -- node agent.js                  Without root: what honours HTTPS_PROXY is seen
   trackway run --otlp http://localhost:4317 -- codex exec \"fix the tests\"
+  trackway runs --failed --since 2h              Which runs failed of late
+  trackway show last                             The latest run as a tree
+  trackway find \"connection refused\"            Where something was said, in all runs
   trackway decode capture.har                    What a recorded capture meant: no kernel needed
   trackway doctor                                What this machine allows, and the remedies";
 
@@ -38,6 +45,8 @@ Examples:
 
 Exit code: the command's own; 125 where Trackway failed, 126 where the command cannot be executed, 127 where it
 was not found. A command ended by a signal ends Trackway by the same signal.
+
+The run is also kept on this machine, for 7 days: see trackway runs, show, find and export.
 
 A collector is also taken from OTEL_EXPORTER_OTLP_ENDPOINT and its relatives, as OpenTelemetry specifies them.
 Metrics go with the trace, unless OTEL_METRICS_EXPORTER=none.";
@@ -84,6 +93,14 @@ pub enum Verb {
     Run(Box<Run>),
     /// Show a small agent on an embedded provider: no key, no root, no network
     Demo(Demo),
+    /// List the runs of this machine: newest first, or by what is known of them
+    Runs(Box<Runs>),
+    /// Show a stored run as a tree, or one of its spans
+    Show(Show),
+    /// Find text in all stored runs: messages, arguments, results, errors
+    Find(Find),
+    /// Write a stored run as OTLP JSON lines, or as an HTTP archive
+    Export(Export),
     /// Read recorded exchanges (JSON lines, HAR) and print what they meant
     Decode(Decode),
     /// Say what this kernel, these privileges and this environment allow, with the remedies
@@ -102,7 +119,7 @@ pub struct Run {
     pub otlp_file: Option<PathBuf>,
     /// How much of messages, arguments and results is shown [default: full here, metadata for a collector]
     #[arg(long, value_name = "HOW MUCH")]
-    pub content: Option<Show>,
+    pub content: Option<HowMuch>,
     /// Names in which the collector gets the trace, separated by commas: compat is always there, the others add to
     /// it. Keep compat alone for Langfuse: it shows the messages of openinference and legacy in place of its own
     /// view of chats, and counts genai-0.1's cache writes twice
@@ -126,6 +143,18 @@ pub struct Run {
     /// Do as without root: tell the command of a proxy by its environment
     #[arg(long)]
     pub explicit: bool,
+    /// Keep the run in this file instead of the user's own store; see trackway runs --help
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+    /// Keep the run in no store [also: TRACKWAY_STORE=none]
+    #[arg(long)]
+    pub no_store: bool,
+    /// Days after which the store lets a run go [default: 7]
+    #[arg(long, value_name = "DAYS", env = crate::settings::STORE_DAYS)]
+    pub store_days: Option<u32>,
+    /// Bytes that the store may take; the oldest runs go first [default: 2 GiB]
+    #[arg(long, value_name = "BYTES", env = crate::settings::STORE_BYTES)]
+    pub store_bytes: Option<u64>,
     /// Show no tree and no notes, only errors
     #[arg(short, long)]
     pub quiet: bool,
@@ -206,7 +235,7 @@ impl From<Trace> for Scope {
 
 /// `--content`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Show {
+pub enum HowMuch {
     /// Names, counts, times and ids
     None,
     /// Also what was done: command lines, URLs
@@ -236,12 +265,12 @@ fn attribute_bytes(text: &str) -> Result<usize, String> {
     }
 }
 
-impl From<Show> for Content {
-    fn from(show: Show) -> Self {
-        match show {
-            Show::None => Content::None,
-            Show::Metadata => Content::Metadata,
-            Show::Full => Content::Full,
+impl From<HowMuch> for Content {
+    fn from(much: HowMuch) -> Self {
+        match much {
+            HowMuch::None => Content::None,
+            HowMuch::Metadata => Content::Metadata,
+            HowMuch::Full => Content::Full,
         }
     }
 }

@@ -13,10 +13,12 @@ pub mod guard;
 pub mod kernel;
 pub mod launch;
 pub mod limits;
+pub mod look;
 pub mod path;
 pub mod prices;
 pub mod settings;
 pub mod sink;
+pub mod store;
 pub mod trust;
 
 /// Tells the user something. Where the standard error stream is closed nobody listens, and that is no fault.

@@ -8,6 +8,12 @@ pub const PRICES: &str = "TRACKWAY_PRICES";
 pub const SCOPE: &str = "TRACKWAY_SCOPE";
 /// The span under which a run stands, as W3C Trace Context writes it: set by who starts the command.
 pub const TRACEPARENT: &str = "TRACEPARENT";
+/// The local store's file, or `none`.
+pub const STORE: &str = "TRACKWAY_STORE";
+/// Days for which the local store keeps a run.
+pub const STORE_DAYS: &str = "TRACKWAY_STORE_DAYS";
+/// Bytes that the local store may take.
+pub const STORE_BYTES: &str = "TRACKWAY_STORE_BYTES";
 /// What is done with the bytes that pass, for measuring: see [`Capture`].
 pub const CAPTURE: &str = "TRACKWAY_CAPTURE";
 /// OpenTelemetry's variable for the content of messages.

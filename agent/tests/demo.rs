@@ -13,7 +13,13 @@ fn demo(arguments: &[&str]) -> Output {
             command.env_remove(name);
         }
     }
-    let output = command.arg("demo").args(arguments).stdin(Stdio::null()).output().unwrap();
+    let output = command
+        .env("TRACKWAY_STORE", "none")
+        .arg("demo")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     output
 }

@@ -41,7 +41,7 @@ fn trackway(mode: &[&str]) -> Command {
             command.env_remove(&*name);
         }
     }
-    command.arg("run").args(mode);
+    command.env("TRACKWAY_STORE", "none").arg("run").args(mode);
     command
 }
 

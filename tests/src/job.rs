@@ -55,6 +55,7 @@ impl Job {
         let home = folder.join("home");
         let environment = [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
+            ("TRACKWAY_STORE", home.join("runs.db").into_os_string()),
             ("HOME", home.into_os_string()),
             ("LANG", "C.UTF-8".into()),
             ("TMPDIR", folder.join("tmp").into_os_string()),

@@ -1,8 +1,21 @@
 //! Every attribute name that Trackway writes. Profile `compat`: GenAI conventions v1.41.0.
 #![allow(missing_docs, reason = "each constant is the name that it holds")]
 
+/// The event at which a loop is recognised.
+pub const LOOP: &str = "trackway.loop";
+
 macro_rules! names {
-    ($($name:ident = $text:literal;)*) => { $(pub const $name: &str = $text;)* };
+    ($($name:ident = $text:literal;)*) => {
+        $(pub const $name: &str = $text;)*
+
+        /// All of them.
+        pub const ALL: &[&str] = &[$($text),*];
+    };
+}
+
+/// The constant that equals a name which was read from somewhere.
+pub fn find(name: &str) -> Option<&'static str> {
+    ALL.iter().copied().find(|known| *known == name)
 }
 
 pub mod metrics;

@@ -13,6 +13,8 @@ use crate::sink::file::{self, File};
 use crate::sink::otlp::exports::{Exports, wants_metrics};
 use crate::sink::otlp::settings::Error as SettingsError;
 use crate::sink::otlp::{self, Otlp};
+use crate::sink::store::Store;
+use crate::store::{Keep, limits, place};
 
 /// Why an output cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,9 @@ pub enum Error {
     /// The exporter cannot start.
     #[error(transparent)]
     Otlp(#[from] otlp::Error),
+    /// The store's thread cannot start.
+    #[error("cannot start the store's thread: {0}")]
+    Store(#[source] io::Error),
 }
 
 impl Error {
@@ -47,6 +52,13 @@ pub(super) fn open(options: &Run, local: bool) -> Result<Vec<Box<dyn Sink>>, Err
     if let Some(path) = &options.otlp_file {
         sinks.push(Box::new(File::open(path, here(options), wants_metrics(settings::get))?));
     }
+    if let Some(path) = place::of(options.store.as_deref()).filter(|_| !options.no_store) {
+        let keep = Keep {
+            days: options.store_days.unwrap_or(limits::DAYS),
+            bytes: options.store_bytes.unwrap_or(limits::BYTES),
+        };
+        sinks.push(Box::new(Store::start(path, here(options), keep).map_err(Error::Store)?));
+    }
     if !options.quiet {
         let mut look = Look::stderr(settings::get);
         look.color &= !options.no_color;
@@ -64,7 +76,7 @@ fn overlays(names: &[Semconv]) -> Overlays {
     }
 }
 
-/// What the file and the terminal show.
+/// What the file, the store and the terminal show.
 fn here(options: &Run) -> Content {
     options.content.map_or(Content::Full, Into::into)
 }
@@ -81,12 +93,12 @@ fn remote(options: &Run, capture: Option<&str>) -> Content {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Show;
+    use crate::cli::HowMuch;
 
     #[test]
     fn content_follows_the_flag_then_the_variable() {
         let unset = Run::default();
-        let none = Run { content: Some(Show::None), ..Run::default() };
+        let none = Run { content: Some(HowMuch::None), ..Run::default() };
         assert_eq!(here(&unset), Content::Full);
         assert_eq!(here(&none), Content::None);
         assert_eq!(remote(&unset, None), Content::Metadata);

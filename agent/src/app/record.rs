@@ -105,6 +105,7 @@ impl State {
     fn record(mut self, end: &Receiver<(Result<i32, i32>, Time)>) -> (Totals, Vec<String>) {
         let root = self.root();
         let mut run = Run::new(Identity { root: Some(root), ..self.identity.clone() });
+        self.sinks.iter_mut().for_each(|sink| sink.begin(&self.identity));
         let mut quiet_looks = 0;
         loop {
             quiet_looks = if self.look(&mut run) { 0 } else { quiet_looks + 1 };

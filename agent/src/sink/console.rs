@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsRawFd;
 
+use trackway_core::names;
 use trackway_core::run::Totals;
 use trackway_core::telemetry::{AttributeValue, Content, Span};
 
@@ -47,6 +48,7 @@ pub struct Console {
     out: Box<dyn Write + Send>,
     policy: Content,
     look: Look,
+    ids: bool,
     spans: Vec<Span>,
     left_out: u64,
 }
@@ -54,7 +56,12 @@ pub struct Console {
 impl Console {
     /// Prints to `out`, which is the standard error stream unless a test says otherwise.
     pub fn new(out: Box<dyn Write + Send>, policy: Content, look: Look) -> Self {
-        Self { out, policy, look, spans: Vec::new(), left_out: 0 }
+        Self { out, policy, look, ids: false, spans: Vec::new(), left_out: 0 }
+    }
+
+    /// With the first digits of each span's id.
+    pub fn with_ids(self, ids: bool) -> Self {
+        Self { ids, ..self }
     }
 }
 
@@ -71,7 +78,7 @@ impl Sink for Console {
                 continue;
             }
             let mut kept = span.clone();
-            kept.events.retain(|event| event.name == "trackway.loop");
+            kept.events.retain(|event| event.name == names::LOOP);
             kept.links.clear();
             kept.attributes
                 .retain(|attribute| self.policy.shows(attribute.class) && tree::reads(&attribute.key));
@@ -85,7 +92,7 @@ impl Sink for Console {
     }
 
     fn finish(&mut self, totals: &Totals) -> Vec<String> {
-        let mut lines = tree(&self.spans, self.policy, self.look);
+        let mut lines = tree::lines(&self.spans, self.policy, self.look, self.ids);
         if self.left_out > 0 {
             lines.push(format!("({} more spans are left out here)", self.left_out));
         }

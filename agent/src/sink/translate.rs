@@ -95,15 +95,17 @@ pub fn request(spans: Vec<Translated>, policy: Content, schema: &str) -> ExportT
             None => groups.push((resource, vec![span])),
         }
     }
-    let groups = groups.into_iter().map(|(resource, spans)| ResourceSpans {
-        resource: Some(ProtoResource {
-            attributes: attributes(&resource.attributes, policy),
-            ..ProtoResource::default()
-        }),
-        scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, schema_url: schema.to_owned() }],
-        schema_url: schema.to_owned(),
+    let groups = groups.into_iter().map(|(resource, spans)| {
+        let attributes = attributes(&resource.attributes, policy);
+        group(ProtoResource { attributes, ..ProtoResource::default() }, spans, schema)
     });
     ExportTraceServiceRequest { resource_spans: groups.collect() }
+}
+
+/// The spans of one resource, as ours.
+pub(crate) fn group(resource: ProtoResource, spans: Vec<ProtoSpan>, schema: &str) -> ResourceSpans {
+    let spans = ScopeSpans { scope: Some(scope()), spans, schema_url: schema.to_owned() };
+    ResourceSpans { resource: Some(resource), scope_spans: vec![spans], schema_url: schema.to_owned() }
 }
 
 fn scope() -> InstrumentationScope {
@@ -114,7 +116,8 @@ fn scope() -> InstrumentationScope {
     }
 }
 
-fn attributes(attributes: &[Attribute], policy: Content) -> Vec<KeyValue> {
+/// Attributes as the policy lets them be seen.
+pub(crate) fn attributes(attributes: &[Attribute], policy: Content) -> Vec<KeyValue> {
     let shown = attributes.iter().filter(|attribute| policy.shows(attribute.class));
     shown
         .map(|attribute| KeyValue {

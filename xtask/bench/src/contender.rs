@@ -142,6 +142,7 @@ impl Arena {
                 command
             }
         };
+        command.env("TRACKWAY_STORE", self.folder.join("runs.db"));
         command.env("SSL_CERT_FILE", self.folder.join("ca.pem")).stderr(Stdio::inherit());
         pinned(&mut command);
         let output = command.output().with_context(|| format!("cannot start {command:?}"))?;

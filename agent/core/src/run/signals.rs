@@ -94,7 +94,7 @@ impl Signals {
         set.int(names::LOOP_LENGTH, length as u64);
         set.int(names::LOOP_ROUNDS, ROUNDS as u64);
         set.texts(names::LOOP_TOOLS, tools, Class::Plain);
-        Some(Event { name: "trackway.loop", time, attributes: set.0 })
+        Some(Event { name: names::LOOP, time, attributes: set.0 })
     }
 
     /// A tool call was answered.

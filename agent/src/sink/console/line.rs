@@ -94,7 +94,7 @@ impl View<'_> {
                 _ => Vec::new(),
             })
         };
-        let events = self.span.events.iter().filter(|event| event.name == "trackway.loop");
+        let events = self.span.events.iter().filter(|event| event.name == names::LOOP);
         let note = |event: &Event| {
             let tools = texts(names::LOOP_TOOLS, &event.attributes)?.join(" → ");
             let rounds = texts(names::LOOP_ROUNDS, &event.attributes)?.concat();

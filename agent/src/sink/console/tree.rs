@@ -63,6 +63,11 @@ pub(super) fn reads(key: &str) -> bool {
 
 /// The lines of the tree. A span whose parent is not there stands at the top.
 pub fn tree(spans: &[Span], policy: Content, look: Look) -> Vec<String> {
+    lines(spans, policy, look, false)
+}
+
+/// The same; with `ids`, each line also has the first digits of its span's id.
+pub(super) fn lines(spans: &[Span], policy: Content, look: Look, ids: bool) -> Vec<String> {
     let known: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
     let mut children: HashMap<Option<SpanId>, Vec<&Span>> = HashMap::new();
     for span in spans {
@@ -72,7 +77,7 @@ pub fn tree(spans: &[Span], policy: Content, look: Look) -> Vec<String> {
     for siblings in children.values_mut() {
         siblings.sort_by_key(|span| span.start);
     }
-    let mut page = Page { children, policy, look, lines: Vec::new() };
+    let mut page = Page { children, policy, look, ids, lines: Vec::new() };
     page.siblings(None, "", 0);
     // Only spans that are each other's ancestors are left; they are shown all the same.
     while let Some(parent) = page.children.keys().min().copied() {
@@ -85,6 +90,7 @@ struct Page<'a> {
     children: HashMap<Option<SpanId>, Vec<&'a Span>>,
     policy: Content,
     look: Look,
+    ids: bool,
     lines: Vec<String>,
 }
 
@@ -113,7 +119,8 @@ impl Page<'_> {
             };
             let shallow = depth < limits::TREE_DEPTH;
             let inner = if shallow { format!("{indent}{below}") } else { indent.to_owned() };
-            self.print(&line, times, &format!("{indent}{branch}"), depth);
+            let shown = self.ids.then_some(id);
+            self.print(&line, times, &format!("{indent}{branch}"), depth, shown);
             let stem = if leaf { "   " } else { "│  " };
             let below = format!("{inner}{stem}");
             if let Some(error) = &line.error {
@@ -126,7 +133,7 @@ impl Page<'_> {
         }
     }
 
-    fn print(&mut self, line: &Line, times: u64, prefix: &str, depth: usize) {
+    fn print(&mut self, line: &Line, times: u64, prefix: &str, depth: usize, id: Option<SpanId>) {
         let mut tail = line.tail.join("  ");
         if !tail.is_empty() {
             tail.push_str("  ");
@@ -134,6 +141,9 @@ impl Page<'_> {
         tail.push_str(&text::duration(line.length));
         if times > 1 {
             tail.push_str(&format!("  × {times}"));
+        }
+        if let Some(id) = id {
+            tail.push_str(&format!("  {}", id.to_string().get(..8).unwrap_or_default()));
         }
         let failed = line.error.is_some();
         let mark = if failed { "✗ " } else { "" };
