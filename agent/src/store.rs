@@ -31,7 +31,7 @@ pub use self::find::{Match, Search, Words};
 pub use self::pick::Pick;
 pub use self::query::{Filter, Sort, State, Summary};
 pub use self::restore::Stored;
-pub use self::retention::Keep;
+pub use self::retention::{Keep, Swept};
 pub use self::text::Place;
 pub use self::writer::{Batch, Birth, Writer};
 

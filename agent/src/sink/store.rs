@@ -162,16 +162,28 @@ impl Thread {
 
     fn record(&self) -> Result<(), Error> {
         let mut writer = Writer::create(&self.path, self.policy)?;
-        // Old runs can wait for another time; this one cannot.
-        if let Err(error) = writer.settle().and_then(|()| writer.store().sweep(self.keep, now()).map(drop)) {
-            tracing::debug!(%error, "the store was not swept");
+        // Runs of others can wait for another time; this one cannot.
+        if let Err(error) = writer.settle() {
+            tracing::debug!(%error, "lost runs were not settled");
         }
+        let mut swept = self.sweep(&writer);
         loop {
             let taken = self.take(limits::COMMIT);
-            let (last, deadline) = (taken.end.is_some(), taken.deadline);
-            self.commit(&mut writer, &taken, deadline)?;
-            if last {
+            self.commit(&mut writer, &taken)?;
+            if taken.end.is_some() {
                 return Ok(());
+            }
+            swept = swept || self.sweep(&writer);
+        }
+    }
+
+    /// Lets old runs go, for a moment. Whether nothing is left to do, or nothing can be done.
+    fn sweep(&self, writer: &Writer) -> bool {
+        match writer.store().sweep(self.keep, now(), limits::SWEEP) {
+            Ok(swept) => swept.done,
+            Err(error) => {
+                tracing::debug!(%error, "the store was not swept");
+                true
             }
         }
     }
@@ -195,10 +207,10 @@ impl Thread {
     }
 
     /// Writes what was taken, in transactions of some size. Another writer is waited for until the end.
-    fn commit(&self, writer: &mut Writer, taken: &Taken, deadline: Option<Instant>) -> Result<(), Error> {
+    fn commit(&self, writer: &mut Writer, taken: &Taken) -> Result<(), Error> {
         let mut birth = taken.birth.as_ref();
         let mut rest = taken.spans.as_slice();
-        let mut deadline = deadline;
+        let mut deadline = taken.deadline;
         while birth.is_some() || !rest.is_empty() || taken.end.is_some() {
             let (spans, after) = rest.split_at(rest.len().min(limits::BATCH_SPANS));
             let last = after.is_empty();

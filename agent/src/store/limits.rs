@@ -44,10 +44,12 @@ pub const TASK_BYTES: usize = 200;
 pub const WORDS: usize = 32;
 /// Words around a match.
 pub const SNIPPET_WORDS: u32 = 16;
-/// Runs that one step of the retention deletes.
-pub const SWEEP_RUNS: usize = 16;
-/// Steps of it that one visit takes.
-pub const SWEEP_STEPS: usize = 64;
+/// Runs that the retention looks at in one step. Each is deleted in a transaction of its own.
+pub const SWEEP_RUNS: usize = 256;
+/// About how long it works before the run's own spans have their turn again.
+pub const SWEEP: Duration = Duration::from_millis(100);
+/// Pages of the index that are merged in one transaction.
+pub const MERGE_PAGES: u32 = 500;
 /// Pages that one step gives back to the file system.
 pub const SWEEP_PAGES: u32 = 4_096;
 /// Bytes that the write-ahead log keeps after a checkpoint.

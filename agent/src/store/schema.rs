@@ -129,7 +129,7 @@ pub(super) fn prepare(db: &Connection, path: &Path) -> Result<(), Error> {
         accept(db, path, found)?;
     }
     db.execute_batch(&format!(
-        "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;
+        "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST; PRAGMA cache_size = -16000;
          PRAGMA journal_size_limit = {};",
         limits::LOG_BYTES
     ))?;

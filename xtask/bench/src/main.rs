@@ -14,6 +14,7 @@ mod origin;
 mod pki;
 mod relay;
 mod report;
+mod store;
 mod suite;
 
 use anyhow::Result;
@@ -33,6 +34,8 @@ struct Command {
 enum Role {
     /// What reading costs: megabytes a second on one core
     Decode(decode::Options),
+    /// How fast a run is found among twenty thousand
+    Store(store::Options),
     #[command(hide = true)]
     Origin(origin::Options),
     #[command(hide = true)]
@@ -46,6 +49,7 @@ fn main() -> Result<()> {
     match options.role {
         None => suite::run(&options.suite),
         Some(Role::Decode(options)) => decode::run(&options),
+        Some(Role::Store(options)) => store::run(&options),
         Some(Role::Origin(options)) => single_thread(origin::serve(options)),
         Some(Role::Relay(options)) => single_thread(relay::serve(options)),
         Some(Role::Load(options)) => single_thread(load::run(options)),

@@ -21,7 +21,7 @@ pub struct Look {
 
 /// Whether the tree makes use of an attribute.
 pub(super) fn reads(key: &str) -> bool {
-    const READ: [&str; 35] = [
+    const READ: [&str; 36] = [
         names::RUN_STATUS,
         names::RETRY_OF,
         names::OPERATION_NAME,
@@ -34,6 +34,7 @@ pub(super) fn reads(key: &str) -> bool {
         names::OUTPUT_TOKENS,
         names::CACHE_READ_TOKENS,
         names::REASONING_TOKENS,
+        names::COST,
         names::MCP_METHOD_NAME,
         names::MCP_RESOURCE_URI,
         names::PROMPT_NAME,
