@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use crate::app::{self, Extra};
 use crate::cli::{Demo, Run};
 use crate::launch;
+use crate::store::place;
 
 /// Why there is no demonstration.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +68,10 @@ pub fn run(options: &Demo) -> Result<i32, Error> {
     drop(stdin);
     provider.wait().ok();
     let status = status?;
+    let again = place::of(None).map_or("", |_| "This run again:         trackway show last\n");
     writeln!(
         io::stderr(),
-        "\nNow your own agent:     sudo trackway run -- python agent.py\n\
+        "\n{again}Now your own agent:     sudo trackway run -- python agent.py\n\
          And to a collector:     sudo trackway run --otlp http://localhost:4317 -- python agent.py"
     )
     .ok();

@@ -1,10 +1,5 @@
 //! The local store: what goes in comes out again, is found, goes in time, and survives SIGKILL.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test that cannot go on says so"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
 
 #[path = "store/binary.rs"]
 mod binary;

@@ -15,12 +15,12 @@ All conditions must hold. In a name, * stands for anything and letters may be la
 (90s, 30m, 2h, 7d), today, yesterday, 14:30, 2026-11-24, or \"2026-11-24 14:30\"; it is local unless it ends in Z.
 
 Status: ok; error, the command ended with an error code or by a signal; running; lost, trackway was killed before the \
-run ended. A number that is not known is left empty or marked with ?, and a cost with + has calls of unknown cost in it.
+run ended. A number that is not known is left empty; a cost with + has calls of unknown cost beside it.
 
 Examples:
   trackway runs                                       The latest 20
   trackway runs --failed --since 2h                   What went wrong of late
-  trackway runs --failed --tool bash --text timeout   ... where bash was called and somebody said timeout
+  trackway runs --failed --tool bash --text timeout   Those that called bash and said timeout
   trackway runs --sort cost --since 7d --limit 5      The five dearest of the week
   trackway runs --model 'claude-*' --min-cost 0.50
   trackway runs --days                                What each day came to, by agent
@@ -46,7 +46,7 @@ Exit code: 0; 1 where there is no such run or span, or several.";
 
 const FIND_EXAMPLES: &str = "\
 Looks at messages, reasoning, arguments and results of tools, instructions, errors, commands and addresses. All the \
-words must stand in one text, each at the beginning of a word there; in double quotes they are a phrase. Signs count \
+words must stand in one text, each at the beginning of a word there (one or two letters: as a whole word); in double quotes they are a phrase. Signs count \
 as spaces, and accents and large letters make no difference. What a request repeats of its history is found once.
 
 Examples:

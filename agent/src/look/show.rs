@@ -1,5 +1,6 @@
 //! `trackway show`: one run.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use trackway_core::names;
@@ -72,15 +73,26 @@ fn tree(
     writeln!(out, "{} {standing}", paint_dim(look, &format!("run {} · {} ·", run.trace, run.local)))?;
     let page = Page::default();
     let mut console = Console::new(Box::new(page.clone()), policy, look).with_ids(ids);
-    let mut root = false;
+    // The root comes last: without it, what hangs on spans that are not there either hangs on its stand-in.
+    let unfinished = matches!(run.state, State::Running | State::Lost);
+    let mut known: HashSet<SpanId> = HashSet::new();
+    if unfinished {
+        store.spans(run.id, Content::None, false, |stored| {
+            known.insert(stored.plain().id);
+            true
+        })?;
+    }
+    let stand_in = stand_in(run);
     store.spans(run.id, policy, false, |stored| {
-        let span = stored.plain();
-        root |= span.parent.is_none();
+        let mut span = stored.plain();
+        if unfinished && span.parent.is_some_and(|parent| !known.contains(&parent)) {
+            span.parent = Some(stand_in.id);
+        }
         console.write(std::slice::from_ref(&span));
         true
     })?;
-    if !root {
-        console.write(&[stand_in(run)]);
+    if unfinished && !known.contains(&stand_in.id) {
+        console.write(&[stand_in]);
     }
     console.finish(&run.totals);
     out.write_all(&page.take())?;

@@ -11,8 +11,8 @@ use super::{Error, Store, count, id, limits, range, whole};
 pub struct Words(String);
 
 impl Words {
-    /// All of the words, each at the beginning of one in the text; what stands in double quotes, as a phrase. `None`
-    /// where there is no letter and no digit.
+    /// All of the words, each at the beginning of one in the text unless it is very short; what stands in double
+    /// quotes, as a phrase. `None` where there is no letter and no digit.
     pub fn new(text: &str) -> Option<Self> {
         let mut query: Vec<String> = Vec::new();
         for (place, piece) in text.split('"').enumerate() {
@@ -21,10 +21,11 @@ impl Words {
             // The index drops everything else, and a word of nothing would match nothing.
             let spoken = words.into_iter().filter(|word| word.chars().any(char::is_alphanumeric));
             // NUL ends a query for SQLite.
-            query.extend(
-                spoken
-                    .map(|word| format!("\"{}\"{}", word.replace('\0', " "), if phrase { "" } else { "*" })),
-            );
+            query.extend(spoken.map(|word| {
+                // Half of all words begin with one letter or another.
+                let whole = phrase || word.len() < limits::BEGINNING_BYTES;
+                format!("\"{}\"{}", word.replace('\0', " "), if whole { "" } else { "*" })
+            }));
         }
         query.truncate(limits::WORDS);
         (!query.is_empty()).then(|| Self(query.join(" AND ")))
@@ -141,6 +142,7 @@ mod tests {
         );
         assert_eq!(query("\"open").as_deref(), Some("\"open\""));
         assert_eq!(query(" -- \"\" * ("), None);
+        assert_eq!(query("a ab 東").as_deref(), Some("\"a\" AND \"ab\" AND \"東\"*"));
         assert_eq!(query("größe").as_deref(), Some("\"größe\"*"));
     }
 }

@@ -42,6 +42,8 @@ pub const TAG_BYTES: usize = 256;
 pub const TASK_BYTES: usize = 200;
 /// Most words of one search.
 pub const WORDS: usize = 32;
+/// Shortest word that also means the longer words which begin with it, in bytes.
+pub const BEGINNING_BYTES: usize = 3;
 /// Words around a match.
 pub const SNIPPET_WORDS: u32 = 16;
 /// Runs that the retention looks at in one step. Each is deleted in a transaction of its own.

@@ -1,14 +1,15 @@
 //! Runs by what is known of them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use rusqlite::{Row, params, params_from_iter};
 use trackway_core::flow::Time;
 use trackway_core::run::Totals;
 
 use super::alive::{Owner, boot};
-use super::{Error, Store, Words, count, id, limits, whole};
+use super::{Error, Store, Words, count, id, limits, range, whole};
 
 /// What a run is found by, beside its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,23 +250,12 @@ fn named(column: &str, name: &str) -> (String, Value) {
 impl Store {
     /// The runs that a filter leaves.
     pub fn runs(&self, filter: &Filter) -> Result<Vec<Summary>, Error> {
-        let mut found = match (&filter.text, filter.sort) {
-            (Some(words), Sort::Time) => self.runs_saying(filter, words)?,
-            _ => self.runs_sorted(filter)?,
-        };
-        for run in &mut found {
-            self.name(run)?;
-        }
-        Ok(found)
-    }
-
-    fn runs_sorted(&self, filter: &Filter) -> Result<Vec<Summary>, Error> {
         let mut all = Where::of(filter);
         if let Some(words) = &filter.text {
-            let bits = limits::NUMBER_BITS;
+            let runs = self.saying(filter, words)?;
             all.and(
-                &format!("r.id IN (SELECT rowid >> {bits} FROM said WHERE said MATCH ?)"),
-                [Value::Text(words.query().to_owned())],
+                "r.id IN (SELECT value FROM json_each(?))",
+                [Value::Text(serde_json::to_string(&runs).unwrap_or_default())],
             );
         }
         let order = match filter.sort {
@@ -279,44 +269,40 @@ impl Store {
         let mut statement = self.db.prepare_cached(&sql)?;
         let here = boot();
         let rows = statement.query_map(params_from_iter(all.values), |row| summary(row, &here))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut found = rows.collect::<Result<Vec<_>, _>>()?;
+        for run in &mut found {
+            self.name(run)?;
+        }
+        Ok(found)
     }
 
-    /// Newest first: the index is walked backwards, and the walk ends with the last run that is wanted.
-    fn runs_saying(&self, filter: &Filter, words: &Words) -> Result<Vec<Summary>, Error> {
-        let mut all = Where::of(filter);
-        all.and("r.id = ?", [Value::Null]);
-        let sql = format!("SELECT {COLUMNS} FROM runs r{}", all.sql);
-        let mut test = self.db.prepare_cached(&sql)?;
-        let oldest: Option<i64> = match filter.since {
-            Some(since) => self
-                .db
-                .prepare_cached("SELECT min(id) FROM runs WHERE start >= ?1")?
-                .query_row([whole(since)], |row| row.get(0))?,
-            None => Some(0),
+    /// The runs in which the words stand and for which everything else holds. Where the newest come first, no more
+    /// than are wanted: the index is walked backwards, and the walk ends with the last of them.
+    fn saying(&self, filter: &Filter, words: &Words) -> Result<Vec<i64>, Error> {
+        let others = Where::of(filter);
+        let sql = format!("SELECT r.id FROM runs r{}", others.sql);
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let fit = statement.query_map(params_from_iter(others.values), |row| row.get::<_, i64>(0))?;
+        let fit: HashSet<i64> = fit.collect::<Result<_, _>>()?;
+        let (Some(oldest), Some(newest)) = (fit.iter().min(), fit.iter().max()) else {
+            return Ok(Vec::new());
         };
-        let Some(oldest) = oldest else { return Ok(Vec::new()) };
+        let wanted = if filter.sort == Sort::Time { filter.limit } else { usize::MAX };
         let mut walk = self.db.prepare_cached(
-            "SELECT rowid FROM said WHERE said MATCH ?1 AND rowid >= ?2 ORDER BY rowid DESC",
+            "SELECT rowid FROM said WHERE said MATCH ?1 AND rowid BETWEEN ?2 AND ?3 ORDER BY rowid DESC",
         )?;
-        let mut rows = walk.query(rusqlite::params![words.query(), id(oldest, 0)])?;
-        let here = boot();
-        let (mut found, mut last) = (Vec::new(), None);
-        while found.len() < filter.limit
+        let mut found = Vec::new();
+        let mut rows = walk.query(params![words.query(), id(*oldest, 0), range(*newest).1])?;
+        let mut last = None;
+        while found.len() < wanted
             && let Some(row) = rows.next()?
         {
             let run = row.get::<_, i64>(0)? >> limits::NUMBER_BITS;
-            if last == Some(run) {
-                continue;
+            if last != Some(run) && fit.contains(&run) {
+                found.push(run);
             }
             last = Some(run);
-            if let Some(value) = all.values.last_mut() {
-                *value = Value::Integer(run);
-            }
-            let hit = test.query_row(params_from_iter(&all.values), |row| summary(row, &here)).optional()?;
-            found.extend(hit);
         }
-        found.sort_by_key(|run: &Summary| std::cmp::Reverse((run.start, run.id)));
         Ok(found)
     }
 
