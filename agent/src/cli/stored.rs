@@ -46,8 +46,9 @@ Exit code: 0; 1 where there is no such run or span, or several.";
 
 const FIND_EXAMPLES: &str = "\
 Looks at messages, reasoning, arguments and results of tools, instructions, errors, commands and addresses. All the \
-words must stand in one text, each at the beginning of a word there (one or two letters: as a whole word); in double quotes they are a phrase. Signs count \
-as spaces, and accents and large letters make no difference. What a request repeats of its history is found once.
+words must stand in one text. The last one may be the beginning of a longer word, as may any that ends in *; words in \
+double quotes are a phrase. Signs count as spaces; accents and large letters make no difference. What a request \
+repeats of its history is found once.
 
 Examples:
   trackway find connection refused              Both words

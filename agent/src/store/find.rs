@@ -11,23 +11,26 @@ use super::{Error, Store, count, id, limits, range, whole};
 pub struct Words(String);
 
 impl Words {
-    /// All of the words, each at the beginning of one in the text unless it is very short; what stands in double
-    /// quotes, as a phrase. `None` where there is no letter and no digit.
+    /// All of the words. What stands in double quotes is a phrase; the last word, and one that ends in `*`, may be the
+    /// beginning of a longer one. `None` where there is no letter and no digit.
     pub fn new(text: &str) -> Option<Self> {
         let mut query: Vec<String> = Vec::new();
         for (place, piece) in text.split('"').enumerate() {
             let phrase = place % 2 == 1;
             let words: Vec<&str> = if phrase { vec![piece] } else { piece.split_whitespace().collect() };
-            // The index drops everything else, and a word of nothing would match nothing.
-            let spoken = words.into_iter().filter(|word| word.chars().any(char::is_alphanumeric));
-            // NUL ends a query for SQLite.
-            query.extend(spoken.map(|word| {
+            let last = text.ends_with(piece).then(|| words.last().copied()).flatten();
+            for word in words {
+                // The index drops everything else, and a word of nothing would match nothing.
+                if query.len() >= limits::WORDS || !word.chars().any(char::is_alphanumeric) {
+                    continue;
+                }
                 // Half of all words begin with one letter or another.
-                let whole = phrase || word.len() < limits::BEGINNING_BYTES;
-                format!("\"{}\"{}", word.replace('\0', " "), if whole { "" } else { "*" })
-            }));
+                let long = word.len() >= limits::BEGINNING_BYTES;
+                let open = !phrase && (word.ends_with('*') || (long && last == Some(word)));
+                // NUL ends a query for SQLite.
+                query.push(format!("\"{}\"{}", word.replace('\0', " "), if open { "*" } else { "" }));
+            }
         }
-        query.truncate(limits::WORDS);
         (!query.is_empty()).then(|| Self(query.join(" AND ")))
     }
 
@@ -131,18 +134,15 @@ mod tests {
 
     #[test]
     fn any_text_is_words() {
-        assert_eq!(query("rate limit").as_deref(), Some("\"rate\"* AND \"limit\"*"));
-        assert_eq!(
-            query("say \"rate limit\" now").as_deref(),
-            Some("\"say\"* AND \"rate limit\" AND \"now\"*")
-        );
-        assert_eq!(
-            query("it's a-b NEAR( OR: *").as_deref(),
-            Some("\"it's\"* AND \"a-b\"* AND \"NEAR(\"* AND \"OR:\"*")
-        );
+        let check = |text: &str, expect: &str| assert_eq!(query(text).as_deref(), Some(expect));
+        check("rate limit", r#""rate" AND "limit"*"#);
+        check("say \"rate limit\" now", r#""say" AND "rate limit" AND "now"*"#);
+        check("say \"rate limit\"", r#""say" AND "rate limit""#);
+        check("it's a-b NEAR( OR: *", r#""it's" AND "a-b" AND "NEAR(" AND "OR:""#);
+        check("time* out", r#""time*"* AND "out"*"#);
+        check("a ab 東", r#""a" AND "ab" AND "東"*"#);
         assert_eq!(query("\"open").as_deref(), Some("\"open\""));
         assert_eq!(query(" -- \"\" * ("), None);
-        assert_eq!(query("a ab 東").as_deref(), Some("\"a\" AND \"ab\" AND \"東\"*"));
         assert_eq!(query("größe").as_deref(), Some("\"größe\"*"));
     }
 }

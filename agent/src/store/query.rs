@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use rusqlite::types::Value;
-use rusqlite::{Row, params, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use trackway_core::flow::Time;
 use trackway_core::run::Totals;
 
@@ -199,8 +199,8 @@ impl Where {
             all.and("r.start < ?", [Value::Integer(whole(until))]);
         }
         if let Some(agent) = &filter.agent {
-            let (test, value) = named("r.agent", agent);
-            all.and(&test, [value]);
+            let (test, values) = named("r.agent", agent);
+            all.and(&test, values);
         }
         let tags = [
             ("(1, 2)", &filter.model),
@@ -210,8 +210,8 @@ impl Where {
         ];
         for (kinds, name) in tags {
             if let Some(name) = name {
-                let (test, value) = named("value", name);
-                all.and(&format!("r.id IN (SELECT run FROM tags WHERE kind IN {kinds} AND {test})"), [value]);
+                let (test, values) = named("value", name);
+                all.and(&format!("r.id IN (SELECT run FROM tags WHERE kind IN {kinds} AND {test})"), values);
             }
         }
         if !filter.states.is_empty() {
@@ -232,73 +232,101 @@ impl Where {
 }
 
 /// A name, whatever its case; `*` stands for anything.
-fn named(column: &str, name: &str) -> (String, Value) {
-    if !name.contains('*') {
-        return (format!("{column} = ?"), Value::Text(name.to_owned()));
-    }
-    let mut pattern = String::new();
-    for c in name.chars() {
-        match c {
-            '*' => pattern.push('%'),
-            '%' | '_' | '\\' => pattern.extend(['\\', c]),
-            c => pattern.push(c),
+fn named(column: &str, name: &str) -> (String, Vec<Value>) {
+    match name.split_once('*') {
+        None => (format!("{column} = ?"), vec![Value::Text(name.to_owned())]),
+        // The beginning of a name is a range of the index.
+        Some((beginning, "")) if !beginning.is_empty() => {
+            let end = format!("{beginning}{}", char::MAX);
+            (format!("{column} BETWEEN ? AND ?"), vec![Value::Text(beginning.to_owned()), Value::Text(end)])
+        }
+        Some(_) => {
+            let mut pattern = String::new();
+            for c in name.chars() {
+                match c {
+                    '*' => pattern.push('%'),
+                    '%' | '_' | '\\' => pattern.extend(['\\', c]),
+                    c => pattern.push(c),
+                }
+            }
+            (format!("{column} LIKE ? ESCAPE '\\'"), vec![Value::Text(pattern)])
         }
     }
-    (format!("{column} LIKE ? ESCAPE '\\'"), Value::Text(pattern))
 }
 
 impl Store {
-    /// The runs that a filter leaves.
+    /// The runs that a filter leaves. First which, by what the indexes hold, then the whole rows of those alone.
     pub fn runs(&self, filter: &Filter) -> Result<Vec<Summary>, Error> {
-        let mut all = Where::of(filter);
-        if let Some(words) = &filter.text {
-            let runs = self.saying(filter, words)?;
-            all.and(
-                "r.id IN (SELECT value FROM json_each(?))",
-                [Value::Text(serde_json::to_string(&runs).unwrap_or_default())],
-            );
-        }
-        let order = match filter.sort {
-            Sort::Time => "r.start",
-            Sort::Cost => "r.cost",
-            Sort::Tokens => "r.input + r.output",
-            Sort::Duration => "coalesce(r.end, unixepoch() * 1000000000) - r.start",
+        let which = match &filter.text {
+            None => self.sorted(filter, filter.limit)?,
+            Some(words) if filter.sort == Sort::Time => {
+                // Walked backwards, the index gives the newest first, and the walk ends with the last that is wanted.
+                let fit = match Where::of(filter).sql.is_empty() {
+                    true => None,
+                    false => Some(self.sorted(filter, usize::MAX)?.into_iter().collect()),
+                };
+                self.saying(words, fit.as_ref(), filter.limit)?
+            }
+            Some(words) => {
+                let all = self.sorted(filter, usize::MAX)?;
+                let said: HashSet<i64> = self.saying(words, None, usize::MAX)?.into_iter().collect();
+                all.into_iter().filter(|run| said.contains(run)).take(filter.limit).collect()
+            }
         };
-        all.values.push(Value::Integer(whole(filter.limit as u64)));
-        let sql = format!("SELECT {COLUMNS} FROM runs r{} ORDER BY {order} DESC, r.id DESC LIMIT ?", all.sql);
+        let sql = format!("SELECT {COLUMNS} FROM runs r WHERE r.id = ?1");
         let mut statement = self.db.prepare_cached(&sql)?;
         let here = boot();
-        let rows = statement.query_map(params_from_iter(all.values), |row| summary(row, &here))?;
-        let mut found = rows.collect::<Result<Vec<_>, _>>()?;
-        for run in &mut found {
-            self.name(run)?;
+        let mut found = Vec::with_capacity(which.len());
+        for run in which {
+            // Between two statements the retention may have come by.
+            if let Some(mut run) = statement.query_row([run], |row| summary(row, &here)).optional()? {
+                self.name(&mut run)?;
+                found.push(run);
+            }
+        }
+        if filter.sort == Sort::Time {
+            found.sort_by_key(|run| std::cmp::Reverse((run.start, run.id)));
         }
         Ok(found)
     }
 
-    /// The runs in which the words stand and for which everything else holds. Where the newest come first, no more
-    /// than are wanted: the index is walked backwards, and the walk ends with the last of them.
-    fn saying(&self, filter: &Filter, words: &Words) -> Result<Vec<i64>, Error> {
-        let others = Where::of(filter);
-        let sql = format!("SELECT r.id FROM runs r{}", others.sql);
-        let mut statement = self.db.prepare_cached(&sql)?;
-        let fit = statement.query_map(params_from_iter(others.values), |row| row.get::<_, i64>(0))?;
-        let fit: HashSet<i64> = fit.collect::<Result<_, _>>()?;
-        let (Some(oldest), Some(newest)) = (fit.iter().min(), fit.iter().max()) else {
-            return Ok(Vec::new());
+    /// Runs for which everything but the text holds, in the order that is wanted.
+    fn sorted(&self, filter: &Filter, limit: usize) -> Result<Vec<i64>, Error> {
+        let mut all = Where::of(filter);
+        let order = match filter.sort {
+            // Few runs cost much: their index, and not the one of times, is the short way. The sign says so.
+            Sort::Time if filter.min_cost.is_some() => "+r.start",
+            Sort::Time => "r.start",
+            Sort::Cost => "r.cost",
+            Sort::Tokens => "r.input + r.output",
+            Sort::Duration => "coalesce(r.end, 1000000000 * (SELECT unixepoch())) - r.start",
         };
-        let wanted = if filter.sort == Sort::Time { filter.limit } else { usize::MAX };
+        all.values.push(Value::Integer(whole(limit as u64)));
+        let sql = format!("SELECT r.id FROM runs r{} ORDER BY {order} DESC, r.id DESC LIMIT ?", all.sql);
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let rows = statement.query_map(params_from_iter(all.values), |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Runs in which the words stand, newest first; of those that fit, where not all do.
+    fn saying(&self, words: &Words, fit: Option<&HashSet<i64>>, most: usize) -> Result<Vec<i64>, Error> {
+        let (oldest, newest) = match fit {
+            None => (0, i64::MAX),
+            Some(fit) => match (fit.iter().min(), fit.iter().max()) {
+                (Some(oldest), Some(newest)) => (id(*oldest, 0), range(*newest).1),
+                _ => return Ok(Vec::new()),
+            },
+        };
         let mut walk = self.db.prepare_cached(
             "SELECT rowid FROM said WHERE said MATCH ?1 AND rowid BETWEEN ?2 AND ?3 ORDER BY rowid DESC",
         )?;
-        let mut found = Vec::new();
-        let mut rows = walk.query(params![words.query(), id(*oldest, 0), range(*newest).1])?;
-        let mut last = None;
-        while found.len() < wanted
+        let mut rows = walk.query(params![words.query(), oldest, newest])?;
+        let (mut found, mut last) = (Vec::new(), None);
+        while found.len() < most
             && let Some(row) = rows.next()?
         {
             let run = row.get::<_, i64>(0)? >> limits::NUMBER_BITS;
-            if last != Some(run) && fit.contains(&run) {
+            if last != Some(run) && fit.is_none_or(|fit| fit.contains(&run)) {
                 found.push(run);
             }
             last = Some(run);

@@ -54,6 +54,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_start ON runs (start);
 CREATE INDEX runs_status ON runs (status, start);
 CREATE INDEX runs_agent ON runs (agent, start);
+CREATE INDEX runs_cost ON runs (cost);
 
 CREATE TABLE tags (
     kind INTEGER NOT NULL,
