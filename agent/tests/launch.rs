@@ -222,6 +222,7 @@ fn signal_settings_are_those_we_were_started_with() {
         let wrapped = trackway(mode);
         let output = Command::new("sh")
             .args(["-c", look, "sh"])
+            .env("TRACKWAY_STORE", "none")
             .arg(wrapped.get_program())
             .args(wrapped.get_args())
             .arg("--")
@@ -242,6 +243,8 @@ fn descriptors_are_those_we_were_started_with() {
     for mode in modes() {
         let wrapped = trackway(mode);
         let mut shell = Command::new("sh");
+        // The store's file is one of ours too.
+        shell.env("TRACKWAY_STORE", folder("descriptors").join("runs.db"));
         shell.args(["-c", look, "sh"]).arg(wrapped.get_program()).args(wrapped.get_args());
         let output = shell.arg("--").args(words).output().unwrap();
         assert_eq!(text(&output.stdout), text(&alone.stdout), "{mode:?}");
