@@ -8,7 +8,7 @@ use std::time::Duration;
 use trackway::sink::Sink;
 use trackway::sink::store::Store as StoreSink;
 use trackway::store::{Batch, Filter, Keep, State, Store, Swept, Writer};
-use trackway_core::run::Identity;
+use trackway_core::run::{Identity, Scope};
 use trackway_core::telemetry::Content;
 
 use crate::support::{Sample, content, folder, span, write};
@@ -113,6 +113,8 @@ fn identity(sample: &Sample) -> Identity {
         command: birth.command,
         root: None,
         content: Content::Full,
+        scope: Scope::Process,
+        above: None,
         start: birth.start,
         resource: std::sync::Arc::default(),
     }

@@ -10,7 +10,7 @@ use trackway::sink::Sink;
 use trackway::sink::store::Store as StoreSink;
 use trackway::store::{Batch, Filter, Keep, Pick, State, Store, Writer};
 use trackway_core::flow::Time;
-use trackway_core::run::Identity;
+use trackway_core::run::{Identity, Scope};
 use trackway_core::telemetry::{Content, SpanId, TraceId};
 
 use crate::support::{Sample, content, folder, span};
@@ -68,6 +68,8 @@ fn sink_for_ever(path: &Path) {
         command: vec!["sink".to_owned()],
         root: None,
         content: Content::Full,
+        scope: Scope::Process,
+        above: None,
         start: Time(sample.start()),
         resource: std::sync::Arc::default(),
     });

@@ -19,7 +19,7 @@ pub(crate) fn folder() -> TempDir {
 }
 
 fn attribute(key: &'static str, value: AttributeValue, class: Class) -> Attribute {
-    Attribute { key, value, class }
+    Attribute { key: key.into(), value, class }
 }
 
 pub(crate) fn plain(key: &'static str, text: &str) -> Attribute {
@@ -167,6 +167,7 @@ pub(crate) fn span(sample: &Sample, number: u8, parent: Option<u8>, attributes: 
         status: Status::Unset,
         attributes,
         events: Vec::new(),
+        links: Vec::new(),
         resource: Arc::clone(&sample.resource),
     }
 }

@@ -374,7 +374,11 @@ fn one(writer: &mut Writer, chance: &mut Chance, number: u64, start: u64) -> Res
                 text(names::USER_ID, &user, Class::Metadata),
                 int(names::INPUT_TOKENS, 900 + 400 * turn),
                 int(names::OUTPUT_TOKENS, 120),
-                Attribute { key: names::COST, value: AttributeValue::Double(cost), class: Class::Plain },
+                Attribute {
+                    key: names::COST.into(),
+                    value: AttributeValue::Double(cost),
+                    class: Class::Plain,
+                },
                 content(names::SYSTEM_INSTRUCTIONS, &system),
                 content(names::INPUT_MESSAGES, &json!(history).to_string()),
                 content(names::OUTPUT_MESSAGES, &json!([call]).to_string()),
@@ -408,7 +412,7 @@ fn one(writer: &mut Writer, chance: &mut Chance, number: u64, start: u64) -> Res
                     int(names::PROCESS_PID, 4711),
                     plain(names::PROCESS_EXECUTABLE, "sh"),
                     Attribute {
-                        key: names::PROCESS_COMMAND_ARGS,
+                        key: names::PROCESS_COMMAND_ARGS.into(),
                         value: AttributeValue::Texts(vec![
                             "sh".to_owned(),
                             "-c".to_owned(),
@@ -479,6 +483,7 @@ impl Maker {
             status: Status::Unset,
             attributes,
             events: Vec::new(),
+            links: Vec::new(),
             resource: Arc::clone(&self.resource),
         }
     }
@@ -490,7 +495,7 @@ fn resource(service: &str) -> Arc<Resource> {
 }
 
 fn text(key: &'static str, text: &str, class: Class) -> Attribute {
-    Attribute { key, value: AttributeValue::Text(text.to_owned()), class }
+    Attribute { key: key.into(), value: AttributeValue::Text(text.to_owned()), class }
 }
 
 fn plain(key: &'static str, words: &str) -> Attribute {
@@ -502,5 +507,5 @@ fn content(key: &'static str, words: &str) -> Attribute {
 }
 
 fn int(key: &'static str, number: i64) -> Attribute {
-    Attribute { key, value: AttributeValue::Int(number), class: Class::Plain }
+    Attribute { key: key.into(), value: AttributeValue::Int(number), class: Class::Plain }
 }
