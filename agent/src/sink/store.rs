@@ -77,7 +77,7 @@ impl Sink for Store {
             let mut queue = self.shared.queue();
             let full = queue.spans.len() >= limits::QUEUE_SPANS || queue.bytes + bytes > limits::QUEUE_BYTES;
             // The root says how the run ended: it always finds a place.
-            if full && span.parent.is_some() {
+            if full && !span.is_root() {
                 queue.dropped += 1;
                 continue;
             }

@@ -1,6 +1,7 @@
 //! Writing one run: a batch is a transaction.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use prost::Message as _;
 use rusqlite::{Connection, TransactionBehavior, params};
 use trackway_core::flow::Time;
 use trackway_core::run::{Identity, Totals};
-use trackway_core::telemetry::{AttributeValue, Content, Resource, Span, SpanId, Status, TraceId};
+use trackway_core::telemetry::{AttributeValue, Content, Resource, Span, Status, TraceId};
 use trackway_core::{names, redact};
 
 use super::alive::Owner;
@@ -60,19 +61,21 @@ pub struct Batch<'a> {
     pub unstored: u64,
 }
 
-/// Writes a run at a time.
+/// Writes a run at a time. Where its conversations are traces of their own, each is a run in the store.
 #[derive(Debug)]
 pub struct Writer {
     store: Store,
     policy: Content,
+    birth: Option<Birth>,
     run: Option<Open>,
+    conversations: HashMap<TraceId, Open>,
 }
 
 /// The run in hand, and what is remembered of what it said.
 #[derive(Debug, Default)]
 struct Open {
     id: i64,
-    root: Option<SpanId>,
+    trace: Option<TraceId>,
     spans: i64,
     texts: i64,
     resources: Vec<(Arc<Resource>, i64)>,
@@ -81,6 +84,8 @@ struct Open {
     said: Texts,
     tags: HashSet<(i64, String)>,
     unstored: u64,
+    /// Whether conversations of it are runs of their own, so that the totals of all are not its own.
+    split: bool,
 }
 
 impl Open {
@@ -96,7 +101,13 @@ impl Open {
 impl Writer {
     /// Opens the store for writing.
     pub fn create(path: &Path, policy: Content) -> Result<Self, Error> {
-        Ok(Self { store: Store::create(path)?, policy, run: None })
+        Ok(Self {
+            store: Store::create(path)?,
+            policy,
+            birth: None,
+            run: None,
+            conversations: HashMap::new(),
+        })
     }
 
     /// The store it writes to.
@@ -125,9 +136,16 @@ impl Writer {
                 None => return Ok(()),
             },
         };
-        let result = run.write(&transaction, batch, self.policy).and_then(|()| Ok(transaction.commit()?));
+        if let Some(birth) = batch.birth {
+            self.birth = Some(birth.clone());
+        }
+        let (birth, others) = (self.birth.as_ref(), &mut self.conversations);
+        let result = parted(&transaction, &mut run, others, birth, batch, self.policy)
+            .and_then(|()| Ok(transaction.commit()?));
         if result.is_err() {
             run.forget();
+            // Whether they were there before this transaction is not known any more.
+            self.conversations.clear();
         }
         // A run that did not begin begins again with the next try.
         if result.is_ok() || !fresh {
@@ -137,14 +155,74 @@ impl Writer {
     }
 }
 
+/// Gives each span to the run whose trace it stands in.
+fn parted(
+    db: &Connection,
+    run: &mut Open,
+    others: &mut HashMap<TraceId, Open>,
+    birth: Option<&Birth>,
+    batch: Batch<'_>,
+    policy: Content,
+) -> Result<(), Error> {
+    let own = |span: &&Span| run.trace.is_none_or(|trace| trace == span.trace);
+    let Some(birth) = birth.filter(|_| !batch.spans.iter().all(|span| own(&span))) else {
+        return run.write(db, batch, policy);
+    };
+    let mut foreign: BTreeMap<TraceId, Vec<Span>> = BTreeMap::new();
+    let mut ours = Vec::new();
+    for span in batch.spans {
+        if own(&span) {
+            ours.push(span.clone());
+        } else {
+            foreign.entry(span.trace).or_default().push(span.clone());
+        }
+    }
+    for (trace, spans) in foreign {
+        let mut open = match others.remove(&trace) {
+            Some(open) => open,
+            None => {
+                let start = spans.iter().map(|span| span.start).min().unwrap_or(birth.start);
+                begin(db, &Birth { trace, start, ..birth.clone() })?
+            }
+        };
+        open.write(db, Batch { spans: &spans, ..Batch::default() }, policy)?;
+        if spans.iter().any(Span::is_root) {
+            ended(db, open.id)?;
+            days::add(db, open.id)?;
+        } else {
+            others.insert(trace, open);
+        }
+    }
+    run.split = true;
+    run.write(db, Batch { spans: &ours, ..batch }, policy)
+}
+
+/// Says how a run ended, as its root has told it.
+fn ended(db: &Connection, run: i64) -> Result<(), Error> {
+    db.prepare_cached(
+        "UPDATE runs SET status = CASE WHEN end IS NULL THEN 'lost' WHEN reason IS NULL THEN 'ok' ELSE 'error' END,
+                end = coalesce(end, start) WHERE id = ?1",
+    )?
+    .execute([run])?;
+    Ok(())
+}
+
 fn begin(db: &Connection, birth: &Birth) -> Result<Open, Error> {
     let me = Owner::me();
+    let mut name = birth.trace.to_string();
+    // Several runs may stand in one trace of somebody else.
+    let taken: i64 = db
+        .prepare_cached("SELECT count(*) FROM runs WHERE trace >= ?1 AND trace < ?1 || '.'")?
+        .query_row([&name], |row| row.get(0))?;
+    if taken > 0 {
+        write!(name, "-{}", taken + 1).ok();
+    }
     db.prepare_cached(
         "INSERT INTO runs (trace, agent, service, command, start, status, pid, born, boot)
          VALUES (?1, ?2, ?3, ?4, ?5, 'running', ?6, ?7, ?8)",
     )?
     .execute(params![
-        birth.trace.to_string(),
+        name,
         birth.agent,
         birth.service,
         serde_json::to_string(&birth.command).unwrap_or_default(),
@@ -153,8 +231,7 @@ fn begin(db: &Connection, birth: &Birth) -> Result<Open, Error> {
         me.born,
         me.boot,
     ])?;
-    let root = SpanId::derive(birth.trace, &[b"root"]);
-    Ok(Open { id: db.last_insert_rowid(), root: Some(root), ..Open::default() })
+    Ok(Open { id: db.last_insert_rowid(), trace: Some(birth.trace), ..Open::default() })
 }
 
 impl Open {
@@ -169,13 +246,18 @@ impl Open {
             self.span(db, span, &facts, policy)?;
             self.find_by(db, span, policy)?;
             sum.add(span, &facts);
-            if span.parent.is_none() {
+            if span.is_root() && Some(span.trace) == self.trace {
                 self.root_span(db, span, policy)?;
             }
         }
         sum.store(db, self.id, self.unstored + batch.unstored)?;
-        if let Some(totals) = batch.end {
-            end(db, self.id, totals)?;
+        match batch.end {
+            Some(_) if self.split => {
+                ended(db, self.id)?;
+                days::add(db, self.id)?;
+            }
+            Some(totals) => end(db, self.id, totals)?,
+            None => {}
         }
         Ok(())
     }
@@ -287,9 +369,6 @@ impl Open {
 
     /// The root tells how the run ended. It stays `running` until its totals are there too.
     fn root_span(&self, db: &Connection, span: &Span, policy: Content) -> Result<(), Error> {
-        if self.root != Some(span.id) {
-            return Ok(());
-        }
         let reason = match &span.status {
             Status::Unset => None,
             Status::Error(message) => Some(message),
@@ -450,9 +529,9 @@ impl Sum {
 }
 
 fn end(db: &Connection, run: i64, totals: &Totals) -> Result<(), Error> {
+    ended(db, run)?;
     db.prepare_cached(
-        "UPDATE runs SET status = CASE WHEN end IS NULL THEN 'lost' WHEN reason IS NULL THEN 'ok' ELSE 'error' END,
-                end = coalesce(end, start), llm_calls = ?2, tool_calls = ?3, tool_errors = ?4, http_calls = ?5,
+        "UPDATE runs SET llm_calls = ?2, tool_calls = ?3, tool_errors = ?4, http_calls = ?5,
                 unread = ?6, processes = ?7, input = ?8, output = ?9, cached = ?10, reasoning = ?11, cost = ?12,
                 unpriced = ?13, uncounted = ?14, lost_facts = ?15, written = ?16, loops = ?17, retries = ?18,
                 unanswered = ?19 WHERE id = ?1",

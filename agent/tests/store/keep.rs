@@ -57,6 +57,45 @@ fn old_runs_go_and_their_days_stay() {
 }
 
 #[test]
+fn conversations_with_traces_of_their_own_are_runs_of_their_own() {
+    let folder = folder();
+    let path = folder.path().join("runs.db");
+    let mut writer = Writer::create(&path, Content::Full).unwrap();
+    let (server, one, two) = (Sample::new(1, "shop"), Sample::new(2, "one"), Sample::new(3, "two"));
+    let (birth, own) = (server.birth(), server.spans());
+    let (first, second) = (one.spans(), two.spans());
+    let mut spans = vec![first[0].clone(), second[0].clone()];
+    writer.write(Batch { birth: Some(&birth), spans: &spans, ..Batch::default() }).unwrap();
+    spans = vec![first[1].clone(), first[2].clone(), own[2].clone()];
+    let totals = server.totals();
+    writer.write(Batch { spans: &spans, end: Some(&totals), ..Batch::default() }).unwrap();
+    let store = Store::open(&path).unwrap();
+    let runs = store.runs(&Filter { limit: 9, ..Filter::default() }).unwrap();
+    let mut seen: Vec<_> =
+        runs.iter().map(|run| (run.agent.as_str(), run.totals.llm_calls, run.state)).collect();
+    seen.sort_by_key(|run| (run.0, run.1));
+    // The calls of conversations are not counted a second time for the server itself; the one whose root has
+    // not come goes on, and has the server's name so far.
+    assert_eq!(seen, [("one", 1, State::Ok), ("shop", 0, State::Ok), ("shop", 1, State::Running)]);
+}
+
+#[test]
+fn runs_in_one_trace_of_somebody_else_are_told_apart() {
+    let folder = folder();
+    let path = folder.path().join("runs.db");
+    let sample = Sample::new(1, "agent");
+    for _ in 0..2 {
+        let mut writer = Writer::create(&path, Content::Full).unwrap();
+        write(&mut writer, &sample, &sample.spans());
+    }
+    let store = Store::open(&path).unwrap();
+    let runs = store.runs(&Filter { limit: 9, ..Filter::default() }).unwrap();
+    let names: Vec<_> = runs.iter().map(|run| run.trace.as_str()).collect();
+    assert_eq!(names.len(), 2);
+    assert_eq!(names[0], format!("{}-2", names[1]));
+}
+
+#[test]
 fn the_oldest_go_where_there_is_too_much() {
     let folder = folder();
     let path = folder.path().join("runs.db");
