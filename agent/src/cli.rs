@@ -10,7 +10,7 @@ use trackway_core::telemetry::Content;
 
 mod stored;
 
-pub use self::stored::{Export, Find, Order, Runs, Show, Standing, Where};
+pub use self::stored::{Export, Find, Order, Runs, Show, Standing, Top, Where};
 
 /// Trackway reads the trail of an AI agent: one command, one trace, no change to its code.
 #[derive(Debug, Parser)]
@@ -27,6 +27,7 @@ Examples:
   sudo trackway run -- python agent.py           The whole run as one trace, with its processes
   trackway run -- node agent.js                  Without root: what honours HTTPS_PROXY is seen
   trackway run --otlp http://localhost:4317 -- codex exec \"fix the tests\"
+  trackway top                                   Watch all runs as they go on
   trackway runs --failed --since 2h              Which runs failed of late
   trackway show last                             The latest run as a tree
   trackway find \"connection refused\"            Where something was said, in all runs
@@ -93,6 +94,8 @@ pub enum Verb {
     Run(Box<Run>),
     /// Show a small agent on an embedded provider: no key, no root, no network
     Demo(Demo),
+    /// Watch the runs of this machine as they go on: steps, tokens, cost, the tool in hand, loops
+    Top(Top),
     /// List the runs of this machine: newest first, or by what is known of them
     Runs(Box<Runs>),
     /// Show a stored run as a tree, or one of its spans

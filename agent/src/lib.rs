@@ -19,6 +19,7 @@ pub mod prices;
 pub mod settings;
 pub mod sink;
 pub mod store;
+pub mod top;
 pub mod trust;
 
 /// Tells the user something. Where the standard error stream is closed nobody listens, and that is no fault.

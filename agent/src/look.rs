@@ -3,7 +3,7 @@
 pub mod export;
 pub mod find;
 mod har;
-mod json;
+pub(crate) mod json;
 pub mod runs;
 pub mod show;
 mod table;
@@ -119,7 +119,7 @@ fn moment(store: &Store, word: Option<&str>, end: bool) -> Result<Option<u64>, E
     }
 }
 
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -5,7 +5,7 @@ use std::process::exit;
 
 use clap::Parser;
 use trackway::cli::{Cli, Verb};
-use trackway::{app, decode, demo, doctor, guard, launch, look, say, settings};
+use trackway::{app, decode, demo, doctor, guard, launch, look, say, settings, top};
 
 fn main() {
     let mut args = std::env::args_os().skip(1);
@@ -32,6 +32,7 @@ fn command_line() -> i32 {
             say(&error.to_string());
             error.exit_code()
         }),
+        Verb::Top(options) => top::run(&options),
         Verb::Runs(options) => look::runs::run(&options),
         Verb::Show(options) => look::show::run(&options),
         Verb::Find(options) => look::find::run(&options),

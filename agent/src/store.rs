@@ -8,6 +8,7 @@ mod alive;
 mod days;
 mod find;
 pub mod limits;
+mod live;
 mod pick;
 mod pieces;
 pub mod place;
@@ -28,6 +29,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use self::days::Day;
 pub use self::find::{Match, Search, Words};
+pub use self::live::{Fresh, Pulse};
 pub use self::pick::Pick;
 pub use self::query::{Filter, Sort, State, Summary};
 pub use self::restore::Stored;

@@ -72,12 +72,54 @@ Examples:
   trackway export 3fa8 --content metadata | ssh host cat '>>' traces.jsonl
   trackway export 3fa8 --har -o run.har && trackway decode --all run.har";
 
+const TOP_EXAMPLES: &str = "\
+Shows every trackway run of this machine that goes on, and the latest that ended: nothing needs to be asked of them, \
+and none is disturbed. It is what trackway run keeps in the local store, half a second later; a call is seen when its \
+answer has ended.
+
+Doing is the tool that an answer asked for and that has not answered yet, with its arguments; model, where all tools \
+have answered; idle, where the last answer asked for nothing. ⟳ marks a run that called the same tools with the same \
+arguments again and again. Context is what the latest call read, in tokens, and by how many more than the call before.
+
+Keys: arrows or j and k, Enter opens a run as a tree that grows, / filters by agent or model, s sorts by time, cost or \
+tokens, ? explains, Esc goes back, q ends.
+
+Examples:
+  trackway top                        In one terminal, while agents run in others
+  sudo trackway top                   Runs that were begun with sudo
+  trackway top --once | head          One frame as plain text; the same where there is no terminal
+  trackway top --json | jq 'select(.status == \"running\") | [.agent, .doing, .tool]'
+
+With --json: one object per run, on one line, as trackway runs --json prints it, and: doing (starting, tool, model, \
+idle or ended), doing_since (nanoseconds since 1970), tool, tool_arguments (their beginning), context_tokens, \
+context_growth, loops, newest_loop, newest_error.
+
+Exit code: 0; 1 where the store cannot be read.";
+
 /// Which store is looked into.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Where {
     /// Look into this file instead of the user's own store
     #[arg(long, value_name = "FILE", env = settings::STORE)]
     pub store: Option<PathBuf>,
+}
+
+/// `trackway top`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = TOP_EXAMPLES)]
+pub struct Top {
+    /// Print one frame as plain text, and end
+    #[arg(long, conflicts_with = "json")]
+    pub once: bool,
+    /// Print one JSON object per run, and end
+    #[arg(long)]
+    pub json: bool,
+    /// Which store
+    #[command(flatten)]
+    pub place: Where,
+    /// Show no colours [also: NO_COLOR]
+    #[arg(long)]
+    pub no_color: bool,
 }
 
 /// `trackway runs`.

@@ -10,7 +10,7 @@ use super::usd;
 use crate::store::{Day, Match, Stored, Summary};
 
 /// One run.
-pub(super) fn run(run: &Summary, now: Time) -> Value {
+pub(crate) fn run(run: &Summary, now: Time) -> Value {
     let totals = &run.totals;
     // Nothing known is not nothing.
     let known = totals.llm_calls > totals.calls_without_usage;

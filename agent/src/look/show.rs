@@ -107,7 +107,7 @@ fn tree(
 }
 
 /// The root comes last; what stands for it until then, or where it never came.
-fn stand_in(run: &Summary) -> Span {
+pub(crate) fn stand_in(run: &Summary) -> Span {
     let trace = TraceId(u128::from_str_radix(&run.trace, 16).unwrap_or_default().to_be_bytes());
     let text = |key: &'static str, value: &str| Attribute {
         key: key.into(),

@@ -14,7 +14,7 @@ pub(crate) mod text;
 mod tree;
 
 pub use self::tree::{Look, total, tree};
-pub(crate) use self::tree::{paint_bold, paint_dim, paint_red};
+pub(crate) use self::tree::{paint_bold, paint_dim, paint_red, reads};
 
 impl Look {
     /// What fits the standard error stream. `variable` looks up the environment.

@@ -173,7 +173,7 @@ impl Store {
     }
 }
 
-fn span(row: &Row<'_>, policy: Content) -> Result<ProtoSpan, Error> {
+pub(super) fn span(row: &Row<'_>, policy: Content) -> Result<ProtoSpan, Error> {
     let mut span = ProtoSpan::decode(blob(row, 0)?)?;
     let classes = blob(row, 1)?;
     let mut at = 0;

@@ -137,6 +137,23 @@ pub(super) fn prepare(db: &Connection, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether the file is a store already; refuses what can be none. Writes nothing.
+pub(super) fn made(db: &Connection, path: &Path) -> Result<bool, Error> {
+    let version = match db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)) {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+            return Err(Error::Foreign { path: path.to_owned() });
+        }
+        version => version?,
+    };
+    if version != 0 {
+        return accept(db, path, version).map(|()| true);
+    }
+    match db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? {
+        0 => Ok(false),
+        _ => Err(Error::Foreign { path: path.to_owned() }),
+    }
+}
+
 fn make(db: &Connection, path: &Path) -> Result<(), Error> {
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let version = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));

@@ -20,7 +20,7 @@ pub struct Look {
 }
 
 /// Whether the tree makes use of an attribute.
-pub(super) fn reads(key: &str) -> bool {
+pub(crate) fn reads(key: &str) -> bool {
     const READ: [&str; 36] = [
         names::RUN_STATUS,
         names::RETRY_OF,

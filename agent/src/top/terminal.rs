@@ -1,0 +1,91 @@
+//! The terminal: taken, drawn to, and given back as it was.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossterm::event::{self, Event, KeyEventKind};
+use ratatui::DefaultTerminal;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::feed::Feed;
+use super::view::{Next, View};
+use super::{draw, limits};
+use crate::look::now;
+
+/// Gives the terminal back when it goes. A panic gives it back before its message, by the hook of `try_init`.
+struct Screen(DefaultTerminal);
+
+impl Screen {
+    fn take() -> io::Result<Self> {
+        Ok(Self(ratatui::try_init()?))
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // Where it is gone, there is nobody to tell.
+        ratatui::try_restore().ok();
+    }
+}
+
+/// Shows the view until a key or a signal ends it.
+pub(super) fn run(feed: &mut Feed, view: &mut View) -> io::Result<()> {
+    let ended = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&ended))?;
+    }
+    let mut screen = Screen::take()?;
+    let mut looked: Option<Instant> = None;
+    let mut stale = true;
+    while !ended.load(Ordering::Relaxed) {
+        if looked.is_none_or(|looked| looked.elapsed() >= limits::POLL) || feed.behind() {
+            stale |= look(feed, view);
+            looked = Some(Instant::now());
+        }
+        let moving = view.board.runs() && !view.help;
+        if stale || moving {
+            view.now = now().0;
+            view.tick = view.tick.wrapping_add(usize::from(moving));
+            screen.0.draw(|frame| draw::frame(view, frame.area(), frame.buffer_mut()))?;
+            stale = false;
+        }
+        let pause = match (feed.behind(), moving) {
+            (true, _) => Duration::ZERO,
+            (_, true) => limits::FRAME,
+            _ => limits::POLL,
+        };
+        if event::poll(pause)? {
+            stale = true;
+            match event::read()? {
+                Event::Key(key) if key.kind != KeyEventKind::Release => match view.key(key) {
+                    Next::Quit => return Ok(()),
+                    Next::Look => looked = None,
+                    Next::Stay => {}
+                },
+                // A new size is drawn with the next frame; the rest is not for us.
+                _ => {}
+            }
+        } else if !io::stdin().is_terminal() {
+            // The window was closed.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Whether anything changed.
+fn look(feed: &mut Feed, view: &mut View) -> bool {
+    match feed.look(&mut view.board, view.opened.as_mut()) {
+        Ok(changed) => view.fault.take().is_some() || changed,
+        // A writer is in the way: the next look will do.
+        Err(error) if error.passing() => false,
+        Err(error) => {
+            let words = Some(error.to_string());
+            let changed = view.fault != words;
+            view.fault = words;
+            changed
+        }
+    }
+}
