@@ -28,6 +28,7 @@ const NEEDS: &[Need] = &[
     Need { program: "setpriv", probe: &["--version"], package: "util-linux" },
     Need { program: "git", probe: &["--version"], package: "git" },
     Need { program: "nginx", probe: &["-v"], package: "nginx-light" },
+    Need { program: "tmux", probe: &["-V"], package: "tmux" },
     Need { program: "python3", probe: &["-c", "import ensurepip, venv"], package: "python3-venv" },
     Need { program: "node", probe: &["--version"], package: "nodejs" },
     Need { program: "npm", probe: &["--version"], package: "npm" },

@@ -70,7 +70,10 @@ fn head(view: &View, sum: &Sum, area: Rect, buffer: &mut Buffer) -> u16 {
     if !view.board.filter.is_empty() {
         first.push(Span::styled(format!(" · only “{}”", view.board.filter), theme.warn()));
     }
-    let mut second = vec![label(" in "), Span::styled(words::short(sum.input), BOLD)];
+    let mut second = vec![
+        label(if area.width < 80 { " in " } else { " tokens in " }),
+        Span::styled(words::short(sum.input), BOLD),
+    ];
     if sum.cached > 0 {
         second.push(label(&format!(" ({} cached)", words::share(sum.cached, sum.input))));
     }

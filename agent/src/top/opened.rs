@@ -91,7 +91,13 @@ impl Opened {
     fn tree(&self, run: &Summary, width: usize) -> Vec<String> {
         let known: HashSet<_> = self.spans.iter().map(|span| span.id).collect();
         let root = self.spans.iter().find(|span| span.parent.is_none()).cloned();
-        let root = root.unwrap_or_else(|| stand_in(run));
+        let root = root.unwrap_or_else(|| {
+            // As long as what is seen of it: the lines stay until something comes.
+            let latest = self.spans.iter().map(|span| span.end).max();
+            let mut root = stand_in(run);
+            root.end = run.end.or(latest).unwrap_or(run.start);
+            root
+        });
         let mut spans = vec![root.clone()];
         spans.extend(self.spans.iter().filter(|span| span.id != root.id).cloned().map(|mut span| {
             if span.parent.is_none_or(|parent| !known.contains(&parent)) {

@@ -9,6 +9,7 @@ use crossterm::event::{self, Event, KeyEventKind};
 use ratatui::DefaultTerminal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::activity::beat;
 use super::feed::Feed;
 use super::view::{Next, View};
 use super::{draw, limits};
@@ -45,8 +46,10 @@ pub(super) fn run(feed: &mut Feed, view: &mut View) -> io::Result<()> {
             looked = Some(Instant::now());
         }
         let moving = view.board.runs() && !view.help;
-        if stale || moving {
-            view.now = now().0;
+        let time = now().0;
+        // The graph moves on also where nothing else does.
+        if stale || moving || beat(time) != beat(view.now) {
+            view.now = time;
             view.tick = view.tick.wrapping_add(usize::from(moving));
             screen.0.draw(|frame| draw::frame(view, frame.area(), frame.buffer_mut()))?;
             stale = false;

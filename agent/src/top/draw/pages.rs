@@ -12,16 +12,16 @@ use crate::sink::console::text;
 
 const KEYS: [(&str, &str); 11] = [
     ("↑ ↓ j k", "another run, or another line of the tree"),
-    ("↵", "open the run; its tree follows the end until you scroll"),
+    ("↵", "open a run: its tree follows the end, as it grows"),
     ("esc q", "back, or out"),
-    ("/", "only agents and models with these letters in their names"),
+    ("/", "only agents and models whose names hold this"),
     ("s", "sort by time, cost, tokens"),
-    ("time", "how long it runs, or ran"),
-    ("steps", "calls of models; tools: calls of tools, ✗ failed"),
-    ("context", "tokens that the latest call read, + since the one before"),
-    ("doing", "the tool that was asked for and has not answered yet"),
-    ("  model", "all tools answered: the next answer is awaited"),
-    ("⟳", "the same tools with the same arguments, again and again"),
+    ("steps", "calls of models; tools: ✗ failed ones"),
+    ("context", "tokens that the latest call read"),
+    ("grown", "by how many more than the call before it"),
+    ("doing", "the tool asked for that has not answered yet"),
+    ("  model", "all tools have answered, the model has not"),
+    ("⟳", "same tools, same arguments, again and again"),
 ];
 
 /// The keys and the columns.
@@ -50,8 +50,9 @@ pub(super) fn nothing(view: &View, why: &str, area: Rect, buffer: &mut Buffer) {
     };
     // Of a message, the remedy stands below in more words.
     let why = text::clean(why.split_once(';').map_or(why, |(why, _)| why));
+    let title = if why.starts_with("no run") { "No run to show yet" } else { "The store cannot be read" };
     let mut lines = vec![
-        Line::styled("No run to show yet", BOLD),
+        Line::styled(title, BOLD),
         Line::raw(""),
         Line::styled(why, DIM),
         Line::raw(""),

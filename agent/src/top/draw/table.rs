@@ -16,8 +16,8 @@ use crate::sink::console::text;
 use crate::store::State;
 use trackway_core::flow::Time;
 
-/// Least columns for what a run is doing.
-const DOING: usize = 20;
+/// Columns for what a run is doing: a quarter of all, within these.
+const DOING: (usize, usize) = (20, 60);
 
 /// A column: its head, its width (least and most), and what goes first where there is no room (0 never goes).
 struct Column {
@@ -29,17 +29,18 @@ struct Column {
     cell: fn(&View, &Row) -> Vec<Span<'static>>,
 }
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column { head: "time", least: 5, most: 5, drop: 0, right: true, cell: age },
     Column { head: "agent", least: 10, most: 20, drop: 0, right: false, cell: agent },
-    Column { head: "model", least: 10, most: 24, drop: 5, right: false, cell: model },
+    Column { head: "model", least: 10, most: 24, drop: 4, right: false, cell: model },
     Column { head: "steps", least: 5, most: 5, drop: 2, right: true, cell: steps },
-    Column { head: "tools", least: 5, most: 9, drop: 4, right: true, cell: tools },
-    Column { head: "in", least: 5, most: 5, drop: 6, right: true, cell: input },
+    Column { head: "tools", least: 5, most: 9, drop: 3, right: true, cell: tools },
+    Column { head: "in", least: 5, most: 5, drop: 7, right: true, cell: input },
     Column { head: "out", least: 5, most: 5, drop: 7, right: true, cell: output },
-    Column { head: "context", least: 5, most: 11, drop: 3, right: true, cell: context },
-    Column { head: "cost", least: 9, most: 9, drop: 1, right: true, cell: cost },
-    Column { head: "run", least: 8, most: 8, drop: 8, right: false, cell: id },
+    Column { head: "context", least: 7, most: 7, drop: 5, right: true, cell: context },
+    Column { head: "grown", least: 5, most: 6, drop: 6, right: true, cell: growth },
+    Column { head: "cost", least: 7, most: 9, drop: 1, right: true, cell: cost },
+    Column { head: "run", least: 8, most: 8, drop: 9, right: false, cell: id },
 ];
 
 /// Lines that so many runs take, with everything around them.
@@ -98,9 +99,14 @@ fn fit(view: &View, shown: &[&Row], width: usize) -> Vec<(&'static Column, usize
         let widest: usize = cells.max().unwrap_or(0);
         (column, widest.max(column.head.len()).clamp(column.least, column.most))
     };
-    let mut columns: Vec<(&Column, usize)> = COLUMNS.iter().map(natural).collect();
+    // A column in which nothing stands says nothing.
+    let empty =
+        |column: &Column| shown.iter().all(|row| (column.cell)(view, row).iter().all(|it| it.width() == 0));
+    let doing = (width / 4).clamp(DOING.0, DOING.1);
+    let mut columns: Vec<(&Column, usize)> =
+        COLUMNS.iter().filter(|column| column.drop == 0 || !empty(column)).map(natural).collect();
     let taken =
-        |columns: &[(&Column, usize)]| columns.iter().map(|(_, width)| width + 2).sum::<usize>() + 3 + DOING;
+        |columns: &[(&Column, usize)]| columns.iter().map(|(_, width)| width + 2).sum::<usize>() + 3 + doing;
     loop {
         let over = taken(&columns).saturating_sub(width);
         if over == 0 {
@@ -192,10 +198,12 @@ fn output(_: &View, row: &Row) -> Vec<Span<'static>> {
 }
 
 fn context(_: &View, row: &Row) -> Vec<Span<'static>> {
-    let Some(context) = row.activity.context else { return Vec::new() };
-    let mut out = vec![Span::raw(words::short(context.tokens))];
-    out.extend(context.growth.map(|growth| Span::styled(format!(" {}", words::signed(growth)), DIM)));
-    out
+    row.activity.context.map(|context| Span::raw(words::short(context.tokens))).into_iter().collect()
+}
+
+fn growth(_: &View, row: &Row) -> Vec<Span<'static>> {
+    let growth = row.activity.context.and_then(|context| context.growth);
+    growth.map(|growth| Span::styled(words::signed(growth), DIM)).into_iter().collect()
 }
 
 fn cost(view: &View, row: &Row) -> Vec<Span<'static>> {
