@@ -15,6 +15,8 @@ use crate::store::{Fresh, State, Stored};
 const LOOP: &str = "trackway.loop";
 const LOOP_ROUNDS: &str = "trackway.loop.rounds";
 const LOOP_TOOLS: &str = "trackway.loop.tools";
+/// How many loops the whole run had, as its root says.
+const RUN_LOOPS: &str = "agent.run.loops";
 /// By how many tokens a conversation's context grew with this call.
 const CONTEXT_GROWTH: &str = "trackway.context.growth_tokens";
 
@@ -108,6 +110,8 @@ impl Activity {
             self.loops += 1;
             newer(&mut self.newest_loop, Mark { time: event.time_unix_nano, words: round(event) });
         }
+        let told = stored.number(RUN_LOOPS).and_then(|loops| u64::try_from(loops).ok());
+        self.loops = self.loops.max(told.unwrap_or(0));
         // The root's failure is the run's own, which its row says.
         if let Some(error) = stored.error().filter(|_| !stored.span.parent_span_id.is_empty()) {
             let words = text::clean(&format!("{}: {error}", stored.span.name));

@@ -126,7 +126,11 @@ impl Open {
             let Some(run) = self.store.run(pulse.run)? else { continue };
             let read = match known {
                 Some(known) => known.read,
-                None => self.store.before_last(pulse.run, limits::HISTORY)?,
+                None => {
+                    let running = run.state == State::Running;
+                    let most = if running { limits::HISTORY } else { limits::ENDED_HISTORY };
+                    self.store.before_last(pulse.run, most)?
+                }
             };
             self.known.insert(pulse.run, Known { pulse: *pulse, read, behind: true });
             match board.rows.get_mut(&pulse.run) {

@@ -10,10 +10,12 @@ pub const FRAME: Duration = Duration::from_millis(250);
 pub const CHECK: u32 = 4;
 /// Most runs that go on, and most others, that are shown.
 pub const RUNS: usize = 200;
-/// Most spans of a run that are read when it is seen for the first time: its latest.
+/// Most spans of a run that goes on that are read when it is seen for the first time: its latest.
 pub const HISTORY: usize = 2_000;
+/// Likewise of a run that has ended, of which the root says what matters.
+pub const ENDED_HISTORY: usize = 32;
 /// Most spans that one look reads; the rest waits for the next.
-pub const LOOK_SPANS: usize = 4_000;
+pub const LOOK_SPANS: usize = 1_000;
 /// Most tool calls of a run that are awaited at once.
 pub const ASKS: usize = 64;
 /// Answers that came before their questions, which are remembered.

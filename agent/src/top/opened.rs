@@ -38,7 +38,7 @@ impl Opened {
             None => store.before_last(self.run, limits::TREE_SPANS)?,
         };
         let mut spans = Vec::new();
-        store.spans_after(self.run, read, limits::LOOK_SPANS, |fresh| {
+        store.spans_after(self.run, read, limits::TREE_SPANS, |fresh| {
             read = fresh.number;
             spans.push(fresh.stored.plain());
         })?;

@@ -1,13 +1,16 @@
 //! The terminal: taken, drawn to, and given back as it was.
 
-use std::io::{self, IsTerminal};
+use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, KeyEventKind};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::DefaultTerminal;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::activity::beat;
 use super::feed::Feed;
@@ -26,15 +29,19 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Where it is gone, there is nobody to tell.
-        ratatui::try_restore().ok();
+        // To give it back twice would put the cursor back over the message of a panic.
+        if !std::thread::panicking() {
+            // Where it is gone, there is nobody to tell.
+            ratatui::try_restore().ok();
+        }
     }
 }
 
 /// Shows the view until a key or a signal ends it.
 pub(super) fn run(feed: &mut Feed, view: &mut View) -> io::Result<()> {
     let ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    // SIGHUP ends us as it ends everybody: there is no terminal left to give back.
+    for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&ended))?;
     }
     let mut screen = Screen::take()?;
@@ -59,7 +66,10 @@ pub(super) fn run(feed: &mut Feed, view: &mut View) -> io::Result<()> {
             (_, true) => limits::FRAME,
             _ => limits::POLL,
         };
-        if event::poll(pause)? {
+        if gone(pause)? {
+            return Ok(());
+        }
+        while event::poll(Duration::ZERO)? {
             stale = true;
             match event::read()? {
                 Event::Key(key) if key.kind != KeyEventKind::Release => match view.key(key) {
@@ -70,12 +80,22 @@ pub(super) fn run(feed: &mut Feed, view: &mut View) -> io::Result<()> {
                 // A new size is drawn with the next frame; the rest is not for us.
                 _ => {}
             }
-        } else if !io::stdin().is_terminal() {
-            // The window was closed.
-            return Ok(());
         }
     }
     Ok(())
+}
+
+/// Waits for a key, a signal (a new size is one) or the time. Whether the terminal was closed meanwhile: crossterm
+/// would read its end for ever, so it is asked only where there is something to read.
+fn gone(pause: Duration) -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut input = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut input, PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX)) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let over = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    Ok(input.iter().any(|input| input.revents().is_some_and(|found| found.intersects(over))))
 }
 
 /// Whether anything changed.

@@ -57,3 +57,33 @@ pub fn share(part: u64, whole: u64) -> String {
         _ => format!("{}%", u128::from(part) * 100 / u128::from(whole)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_take_few_columns() {
+        let check = |number, words: &str| assert_eq!(short(number), words);
+        check(0, "0");
+        check(999, "999");
+        check(1_000, "1.0k");
+        check(9_999, "9.9k");
+        check(10_000, "10k");
+        check(999_999, "999k");
+        check(1_250_000, "1.2M");
+        check(3_000_000_000, "3.0G");
+        assert_eq!((signed(-300), signed(1_500)), ("-300".to_owned(), "+1.5k".to_owned()));
+        assert_eq!(time(59_999_999_999), "59s");
+        assert_eq!((time(61_000_000_000), time(7_260_000_000_000)), ("1m01".to_owned(), "2h01".to_owned()));
+        assert_eq!(time(200_000_000_000_000), "2d");
+    }
+
+    #[test]
+    fn money_says_what_is_unknown() {
+        assert_eq!(money(0, 3), "");
+        assert_eq!(money(12_300_000_000, 0), "$0.0123");
+        assert_eq!(money(12_500_000_000_000, 2), "$12.50+");
+        assert_eq!((share(1, 0), share(1, 3)), (String::new(), "33%".to_owned()));
+    }
+}

@@ -104,6 +104,11 @@ fn loops_are_counted_and_told() {
     let activity = &row(&board, "a").activity;
     assert_eq!(activity.loops, 2);
     assert_eq!(activity.newest_loop.as_ref().unwrap().words, "read → edit, the same arguments, 3 times");
+    // The root knows of those that are not read any more.
+    let root = tape.span("root", 3, vec![int("agent.run.loops", 5)]);
+    tape.write(&[root]);
+    look(&mut feed, &mut board);
+    assert_eq!(row(&board, "a").activity.loops, 5);
 }
 
 #[test]

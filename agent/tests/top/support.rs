@@ -69,7 +69,7 @@ impl Tape {
 
     /// A span below the root that ends so many seconds after the run began.
     pub(crate) fn span(&mut self, name: &str, ends: u64, attributes: Vec<Attribute>) -> Span {
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
         let end = self.start + ends * SECOND;
         Span {
             trace: self.trace,

@@ -84,6 +84,13 @@ impl Pane {
         }
     }
 
+    /// What the shell runs.
+    fn child(&self) -> i32 {
+        let shell = self.value("#{pane_pid}");
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        children.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// The terminal is as it was before.
     fn is_clean(&self) {
         let text = self.until(&["before", "ended 0", "icanon"]);
@@ -164,12 +171,31 @@ fn a_signal_leaves_the_terminal_clean() {
         pane.until(&["newborn", "no call yet"]);
         let screen = pane.text(&["-e"]);
         assert!(!colored(&screen), "{screen:?}");
-        let shell = pane.value("#{pane_pid}");
-        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
-        let child: i32 = children.split_whitespace().next().unwrap().parse().unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), signal).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pane.child()), signal).unwrap();
         pane.is_clean();
         drop(tape);
+    }
+}
+
+#[test]
+fn a_closed_terminal_ends_it() {
+    if !tmux_works() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // With the signal of a closed terminal, and where it is ignored.
+    for environment in ["", "trap '' HUP;"] {
+        let pane = Pane::start(&folder.path().join("runs.db"), environment);
+        pane.until(&["No run to show yet"]);
+        let child = pane.child();
+        drop(pane);
+        let begun = Instant::now();
+        let stat = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        // Nobody may be there to collect it.
+        while !(stat().is_empty() || stat().contains(") Z ")) {
+            assert!(begun.elapsed() < PATIENCE, "it goes on without a terminal: {}", stat());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

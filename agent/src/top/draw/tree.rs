@@ -65,8 +65,10 @@ fn head(view: &View, run: &Row, area: Rect, buffer: &mut Buffer) -> u16 {
         first.push(label(&format!("  {}", words::time(run.run.length(Time(view.now))))));
     }
     let number = |words: String| Span::styled(words, BOLD);
-    let mut second = vec![Span::raw(" "), number(words::short(totals.llm_calls)), label(" steps  ")];
-    second.extend([number(words::short(totals.tool_calls)), label(" tools  ")]);
+    let (steps, tools) = (totals.llm_calls, totals.tool_calls);
+    let mut second = vec![Span::raw(" "), number(words::short(steps))];
+    second.push(label(if steps == 1 { " step  " } else { " steps  " }));
+    second.extend([number(words::short(tools)), label(if tools == 1 { " tool  " } else { " tools  " })]);
     if totals.tool_errors > 0 {
         second.push(Span::styled(format!("✗{}  ", words::short(totals.tool_errors)), theme.bad()));
     }
