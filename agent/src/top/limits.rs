@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const POLL: Duration = Duration::from_millis(500);
 /// How often the frame is drawn while a run goes on.
 pub const FRAME: Duration = Duration::from_millis(250);
+/// How long keys are asked for once they may be there. With no time at all, crossterm does not look.
+pub const KEYS: Duration = Duration::from_millis(1);
 /// Looks after which it is checked whether a running run's process is still there, and the store the same file.
 pub const CHECK: u32 = 4;
 /// Most runs that go on, and most others, that are shown.

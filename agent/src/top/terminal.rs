@@ -69,7 +69,7 @@ pub(super) fn run(feed: &mut Feed, view: &mut View) -> io::Result<()> {
         if gone(pause)? {
             return Ok(());
         }
-        while event::poll(Duration::ZERO)? {
+        while event::poll(limits::KEYS)? {
             stale = true;
             match event::read()? {
                 Event::Key(key) if key.kind != KeyEventKind::Release => match view.key(key) {

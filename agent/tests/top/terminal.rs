@@ -116,9 +116,8 @@ fn people_look_at_it() {
     let path = folder.path().join("runs.db");
     let mut tapes = busy(&path, now());
     let pane = Pane::start(&path, "");
-    let text =
-        pane.until(&["3 running · 3 ended", "Bash", "cargo test", "model", "lost: trackway was killed"]);
-    assert!(text.contains("⟳") && text.contains("研究員") && text.contains("exited with code 1"), "{text}");
+    pane.until(&["3 running · 3 ended", "Bash", "cargo test", "⟳ model", "研究員"]);
+    pane.until(&["lost: trackway was killed", "exited with code 1"]);
     assert!(colored(&pane.text(&["-e"])), "there are colours");
 
     // A run that goes on is seen going on.
@@ -151,6 +150,15 @@ fn people_look_at_it() {
     pane.wait(|text| foot(text, 14) && text.contains("agent       steps"), "a frame of fifteen lines");
     assert!(pane.tmux(&["resize-window", "-x", "120", "-y", "35"]).status.success());
     pane.wait(|text| foot(text, 34) && text.contains("grown"), "a frame of 35 lines");
+    // Keys that come together with a new size are not lost.
+    for (width, help) in
+        [("100", true), ("110", false), ("90", true), ("120", false)].into_iter().cycle().take(20)
+    {
+        assert!(
+            pane.tmux(&["resize-window", "-x", width, "-y", "35", ";", "send-keys", "?"]).status.success()
+        );
+        pane.wait(|text| text.contains("any key back") == help, "the help, or the table again");
+    }
     pane.keys(&["q"]);
     pane.is_clean();
 }
