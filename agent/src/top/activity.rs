@@ -11,15 +11,6 @@ use super::limits;
 use crate::sink::console::text;
 use crate::store::{Fresh, State, Stored};
 
-/// What the engine says where a run goes round in circles.
-const LOOP: &str = "trackway.loop";
-const LOOP_ROUNDS: &str = "trackway.loop.rounds";
-const LOOP_TOOLS: &str = "trackway.loop.tools";
-/// How many loops the whole run had, as its root says.
-const RUN_LOOPS: &str = "agent.run.loops";
-/// By how many tokens a conversation's context grew with this call.
-const CONTEXT_GROWTH: &str = "trackway.context.growth_tokens";
-
 /// A tool that an answer asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -106,11 +97,11 @@ impl Activity {
     /// A span came.
     pub fn take(&mut self, fresh: &Fresh) {
         let (stored, end) = (&fresh.stored, fresh.stored.span.end_time_unix_nano);
-        for event in stored.span.events.iter().filter(|event| event.name == LOOP) {
+        for event in stored.span.events.iter().filter(|event| event.name == names::LOOP) {
             self.loops += 1;
             newer(&mut self.newest_loop, Mark { time: event.time_unix_nano, words: round(event) });
         }
-        let told = stored.number(RUN_LOOPS).and_then(|loops| u64::try_from(loops).ok());
+        let told = stored.number(names::RUN_LOOPS).and_then(|loops| u64::try_from(loops).ok());
         self.loops = self.loops.max(told.unwrap_or(0));
         // The root's failure is the run's own, which its row says.
         if let Some(error) = stored.error().filter(|_| !stored.span.parent_span_id.is_empty()) {
@@ -196,7 +187,7 @@ impl Activity {
         let (input, output) = (number(names::INPUT_TOKENS), number(names::OUTPUT_TOKENS));
         if let Some(tokens) = input.filter(|_| end >= self.said_counted) {
             self.said_counted = end;
-            self.context = Some(Context { tokens, growth: stored.number(CONTEXT_GROWTH) });
+            self.context = Some(Context { tokens, growth: stored.number(names::CONTEXT_GROWTH) });
         }
         #[expect(
             clippy::cast_possible_truncation,
@@ -250,7 +241,7 @@ fn wants_tools(stored: &Stored) -> bool {
 
 fn round(event: &Event) -> String {
     let value = |key| event.attributes.iter().find(|it| it.key == key)?.value.as_ref()?.value.as_ref();
-    let tools: Vec<String> = match value(LOOP_TOOLS) {
+    let tools: Vec<String> = match value(names::LOOP_TOOLS) {
         Some(Any::ArrayValue(list)) => {
             let names = list.values.iter().filter_map(|it| match &it.value {
                 Some(Any::StringValue(name)) => Some(text::clean(name)),
@@ -260,7 +251,7 @@ fn round(event: &Event) -> String {
         }
         _ => Vec::new(),
     };
-    let times = match value(LOOP_ROUNDS) {
+    let times = match value(names::LOOP_ROUNDS) {
         Some(Any::IntValue(rounds)) => format!(", {rounds} times"),
         _ => String::new(),
     };

@@ -54,7 +54,7 @@ impl Opened {
 
     /// Takes one span.
     pub fn take(&mut self, mut span: Span) {
-        span.attributes.retain(|attribute| console::reads(attribute.key));
+        span.attributes.retain(|attribute| console::reads(&attribute.key));
         for attribute in &mut span.attributes {
             if let AttributeValue::Text(text) = &mut attribute.value {
                 text::shorten_bytes(text, crate::sink::limits::TREE_TEXT_BYTES);

@@ -77,7 +77,7 @@ fn answers_may_come_first_have_no_id_or_not_be_kept() {
     let mut call = bare.call(1, 1, None, &[]);
     call.attributes.retain(|it| it.key != "gen_ai.output.messages");
     call.attributes.push(trackway_core::telemetry::Attribute {
-        key: "gen_ai.response.finish_reasons",
+        key: "gen_ai.response.finish_reasons".into(),
         value: trackway_core::telemetry::AttributeValue::Texts(vec!["tool_call".to_owned()]),
         class: trackway_core::telemetry::Class::Plain,
     });

@@ -27,7 +27,7 @@ pub(crate) struct Tape {
 }
 
 fn attribute(key: &'static str, value: AttributeValue) -> Attribute {
-    Attribute { key, value, class: Class::Content }
+    Attribute { key: key.into(), value, class: Class::Content }
 }
 
 pub(crate) fn text(key: &'static str, words: &str) -> Attribute {
@@ -82,6 +82,7 @@ impl Tape {
             status: Status::Unset,
             attributes,
             events: Vec::new(),
+            links: Vec::new(),
             resource: Arc::new(Resource::default()),
         }
     }
