@@ -406,7 +406,8 @@ async fn client_that_accepts_one_authority_only() -> Result<()> {
     let job = world.command(&["python", "pinned.py", &root.to_string_lossy()])?;
     let outcome = world.wrapped(job).await?.success()?;
     assert!(outcome.stdout.ends_with("200\n"), "{outcome:?}");
-    assert!(outcome.stdout.lines().count() <= 2, "{outcome:?}");
+    // The next attempt may come before the refusal was read.
+    assert!(outcome.stdout.lines().count() <= 3, "{outcome:?}");
     let spans = finished(&world).await?;
     let reasons: Vec<_> = spans
         .0

@@ -75,9 +75,9 @@ impl Haystack {
         self.texts.iter().any(|(_, command)| *command)
     }
 
-    /// Whether they say themselves what is fetched.
-    pub(super) fn has_url(&self) -> bool {
-        self.texts.iter().any(|(text, _)| text.contains("://"))
+    /// Whether they say themselves what is run or fetched.
+    pub(super) fn says(&self) -> bool {
+        self.texts.iter().any(|(text, command)| *command || text.contains("://"))
     }
 
     /// How well the arguments name a command.

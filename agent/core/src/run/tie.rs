@@ -362,8 +362,9 @@ impl Run {
             (parent, rule) = (tool, named);
         } else if let Some(tool) = self.tools.holding(&urls, call.start, call.process) {
             (parent, rule) = (tool, "url_in_arguments");
-        } else if let Some(tool) = self.tools.only(call.start, call.process, Haystack::has_url) {
-            // A process that waits for one tool alone is taken to work for it.
+        } else if let Some(tool) = self.tools.only(call.start, call.process, Haystack::says) {
+            // A process that waits for one tool alone is taken to work for it; not where the tool is a command,
+            // whose requests come from its own process.
             (parent, rule) = (tool, "window");
         }
         self.tally(parent, |totals| totals.http_calls += 1);

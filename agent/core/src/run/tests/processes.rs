@@ -165,6 +165,12 @@ fn what_begins_while_one_tool_alone_is_open_is_taken_to_be_its_work() {
         let span = run.one(name);
         assert_eq!((run.parent(span), word(span, names::LINK_RULE)), ("execute_tool summary", "window"));
     }
+    // A command's requests come from its own process.
+    let asked = assistant(vec![tool("call_0123456789", "exec", json!("await tools.run('ls')"))]);
+    let mut plain = http(8, AGENT, 60, 70, Kind::Plain);
+    plain.http.method = "GET".into();
+    let run = play([chat(7, AGENT, (20, 50), vec![text("user", "Run")], asked).into(), plain.into()]);
+    assert_eq!(word(run.one("GET"), names::LINK_RULE), "process");
     // With two open nothing tells whose work it is.
     let run = open(&["call_0123456789", "call_9876543210"]);
     assert_eq!(
