@@ -153,6 +153,11 @@ impl Running {
         Ok(nix::sys::signal::kill(self.pid()?, signal)?)
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Waits for its end and for the end of its output.
     pub async fn end(mut self) -> Result<Outcome> {
         let Ok(status) = tokio::time::timeout(self.deadline, self.child.wait()).await else {

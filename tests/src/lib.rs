@@ -10,6 +10,7 @@ pub mod collector;
 pub mod expect;
 pub mod job;
 pub mod namespace;
+pub mod phoenix;
 pub mod provider;
 pub mod spans;
 pub mod trackway;

@@ -27,12 +27,12 @@ pub struct Run {
 impl Run {
     /// A run that reports everything to `collector`.
     pub fn to(collector: &Collector) -> Self {
-        Self::default()
-            .option("--otlp")
-            .option(&collector.endpoint())
-            .option("--content")
-            .option("full")
-            .protocol(collector.protocol().name())
+        Self::to_address(&collector.endpoint()).protocol(collector.protocol().name())
+    }
+
+    /// A run that reports everything to a backend whose address says its protocol.
+    pub fn to_address(url: &str) -> Self {
+        Self::default().option("--otlp").option(url).option("--content").option("full")
     }
 
     /// A run without a collector.

@@ -1,10 +1,10 @@
 //! `cargo xtask setup`: what the end-to-end tests need, installed once.
 //!
 //! System packages come from Debian, Python packages from PyPI and Node packages from npm, all at the versions
-//! that `tests/clients` pins. A stamp makes the second time fast.
+//! that `tests/clients` pins. A stamp for each part makes the second time fast.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -34,25 +34,43 @@ const NEEDS: &[Need] = &[
     Need { program: "npm", probe: &["--version"], package: "npm" },
 ];
 
-/// Files that say what is installed.
-const PINS: [&str; 2] = ["requirements.txt", "package.json"];
+/// Something installed in a folder of its own, and the file of `tests/clients` that says what.
+struct Part {
+    folder: &'static str,
+    pins: &'static str,
+    install: fn(&Path, &Path) -> Result<()>,
+}
+
+const PARTS: &[Part] = &[
+    Part { folder: "python", pins: "requirements.txt", install: python },
+    Part { folder: "node", pins: "package.json", install: javascript },
+    Part { folder: "phoenix", pins: "phoenix.txt", install: python },
+];
 
 /// Installs everything.
 pub(crate) fn run_all() -> Result<()> {
     packages(&missing())?;
     node()?;
     let folder = root().join("tests/.setup");
-    let stamp = folder.join("stamp");
-    let pins = pins()?;
-    if fs::read_to_string(&stamp).is_ok_and(|text| text == pins) {
-        say("the clients are installed");
-        return Ok(());
-    }
     fs::create_dir_all(&folder)?;
-    python(&folder.join("python"))?;
-    javascript(&folder.join("node"))?;
-    fs::write(&stamp, pins)?;
-    Ok(())
+    PARTS.iter().try_for_each(|part| part.install(&folder))
+}
+
+impl Part {
+    fn install(&self, parent: &Path) -> Result<()> {
+        let pins = root().join("tests/clients").join(self.pins);
+        let text = fs::read_to_string(&pins).with_context(|| format!("reading {}", pins.display()))?;
+        let stamp = parent.join(format!("{}.stamp", self.folder));
+        if fs::read_to_string(&stamp).is_ok_and(|before| before == text) {
+            say(&format!("{} is installed", self.pins));
+            return Ok(());
+        }
+        say(&format!("installing {}", self.pins));
+        let folder = parent.join(self.folder);
+        remove(&folder)?;
+        (self.install)(&folder, &pins)?;
+        Ok(fs::write(stamp, text)?)
+    }
 }
 
 /// The Debian packages whose programs do not work here.
@@ -97,26 +115,16 @@ fn node() -> Result<()> {
     Ok(())
 }
 
-fn pins() -> Result<String> {
-    let clients = root().join("tests/clients");
-    let read =
-        |name: &&str| fs::read_to_string(clients.join(name)).with_context(|| format!("reading {name}"));
-    PINS.iter().map(read).collect()
-}
-
-fn python(folder: &Path) -> Result<()> {
-    remove(folder)?;
+fn python(folder: &Path, pins: &Path) -> Result<()> {
     run(Command::new(path("python3")).arg("-m").arg("venv").arg(folder))?;
-    let requirements: PathBuf = root().join("tests/clients/requirements.txt");
     let mut pip = Command::new(folder.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"]);
-    run(pip.arg(requirements))
+    run(pip.arg(pins))
 }
 
-fn javascript(folder: &Path) -> Result<()> {
-    remove(folder)?;
+fn javascript(folder: &Path, pins: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
-    fs::copy(root().join("tests/clients/package.json"), folder.join("package.json"))?;
+    fs::copy(pins, folder.join("package.json"))?;
     // The packages need nothing but their own exact versions. They run without their scripts, and so nothing of
     // theirs runs here.
     let flags =
