@@ -71,12 +71,13 @@ fn of<'a>(spans: &'a [Shown], kind: &str) -> Vec<&'a Shown> {
     spans.iter().filter(|span| span.kind() == kind).collect()
 }
 
-/// Whether everything has arrived: the root comes last, but Phoenix writes in no promised order.
+/// Whether everything has arrived: Phoenix writes in no promised order. The root tells how many processes to expect.
 fn whole(spans: &[Shown], served: &[Served]) -> bool {
+    let Some(root) = spans.iter().find(|span| span.parent().is_empty()) else { return false };
     let tools: usize = served.iter().map(|served| served.answer.tools.len()).sum();
     let known =
-        |span: &Shown| span.parent().is_empty() || spans.iter().any(|other| other.id() == span.parent());
-    spans.iter().any(|span| span.parent().is_empty())
+        |span: &Shown| span.id() == root.id() || spans.iter().any(|other| other.id() == span.parent());
+    root.get("agent.run.processes") == of(spans, "unknown").len()
         && of(spans, "llm").len() == served.len()
         && of(spans, "tool").len() == tools
         && spans.iter().all(known)
@@ -205,7 +206,10 @@ fn asked(served: &Served) -> Vec<Value> {
             |it| json!({ "role": "tool", "tool_call_id": it["tool_use_id"], "content": it["content"] }),
         ));
         let calls: Vec<_> = of("tool_use")
-            .map(|it| call(it["id"].as_str().unwrap(), it["name"].as_str().unwrap(), &it["input"]))
+            .map(|it| {
+                let [id, name] = ["id", "name"].map(|key| it[key].as_str().unwrap_or_default());
+                call(id, name, &it["input"])
+            })
             .collect();
         if let Some(text) = of("text").next() {
             all.push(json!({ "role": message["role"], "content": text["text"], "tool_calls": calls }));
