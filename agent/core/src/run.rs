@@ -9,6 +9,7 @@
 //!   process that made it), `run` (no more is known).
 //! - A span goes out once its place is certain; what stays uncertain goes out when the run ends.
 
+mod ask;
 mod attributes;
 mod bound;
 mod chat;
@@ -19,6 +20,7 @@ mod http;
 mod messages;
 mod order;
 mod outcome;
+mod place;
 mod process;
 mod resource;
 mod root;

@@ -1,16 +1,15 @@
 //! What each input changes.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::ask::same;
 use super::attributes::Attributes;
 use super::evidence::{Haystack, Needle};
 use super::order::Input;
 use super::outcome::{self, Failure};
 use super::process::Image;
-use super::tool::Asked;
-use super::{Above, Run, Scope, Spoken, chat, http, messages, rpc};
-use crate::call::{Call, Kind, Llm, Part, ToolCall, ToolDefinition, ToolResult};
+use super::{Above, Run, Scope, Spoken, chat, http, rpc};
+use crate::call::{Call, Kind, Llm, ToolCall};
 use crate::flow::{Time, Unread};
 use crate::lineage::{CallNumber, Step};
 use crate::process::{ProcessFact, ProcessKey};
@@ -58,96 +57,6 @@ impl Run {
 
     fn heard(&mut self, time: Time) {
         self.latest = self.latest.max(time);
-    }
-
-    fn make_room(&mut self) {
-        while let Some(key) = self.processes.surplus() {
-            self.hits.processes += 1;
-            self.process_span(key);
-            self.processes.forget(key);
-        }
-        while self.processes.unplaced.len() > limits::HELD_SPANS {
-            self.hits.spans += 1;
-            let Some((_, key)) = self.processes.unplaced.pop_first() else { return };
-            if let Some(process) = self.processes.get_mut(key) {
-                process.settled = true;
-            }
-            self.settle(key);
-        }
-    }
-
-    /// Looks for the tool whose arguments name a process's command. Only tools of the nearest caller above
-    /// the process count: what a tool's own process starts belongs to that process.
-    fn attach(&mut self, key: ProcessKey, needle: &Needle, time: Time, strict: bool) {
-        let ancestors = self.processes.ancestors(key);
-        let barrier = self.processes.barrier(&ancestors);
-        let producer = |producer: Option<ProcessKey>| match producer {
-            None => barrier.is_none(),
-            Some(producer) => {
-                let above = ancestors.iter().position(|ancestor| *ancestor == producer);
-                above.is_some_and(|above| barrier.is_none_or(|barrier| above <= barrier))
-            }
-        };
-        let Some(tool) = self.tools.named(needle, time, strict, producer) else { return };
-        if let Some(process) = self.processes.get_mut(key) {
-            process.tool = Some(tool);
-        }
-        self.process_trace(key);
-        self.processes.found(key);
-        self.moved = true;
-        self.settle(key);
-    }
-
-    /// Clients may start a tool while the answer still streams: processes that began since then are looked
-    /// at once more when the answer is whole.
-    fn attach_earlier(&mut self, since: Time) {
-        let since = Time(since.0.saturating_sub(limits::SKEW_NANOS));
-        let first = ProcessKey { pid: 0, started: Time(0) };
-        let again: Vec<(Time, ProcessKey)> =
-            self.processes.unplaced.range((since, first)..).copied().collect();
-        for (time, key) in again {
-            let image = self.processes.get(key).and_then(|process| process.images.back());
-            if let Some(needle) = image.and_then(|image| Needle::new(&image.argv)) {
-                self.attach(key, &needle, time, false);
-            }
-        }
-    }
-
-    /// Lets the waiting processes go whose ancestor has found its tool.
-    pub(super) fn sweep(&mut self) {
-        if !std::mem::take(&mut self.moved) {
-            return;
-        }
-        let waiting: Vec<ProcessKey> = self.processes.unplaced.iter().map(|(_, key)| *key).collect();
-        for key in waiting {
-            self.settle(key);
-        }
-    }
-
-    /// Emits a process that has ended if nothing can change its place any more.
-    fn settle(&mut self, key: ProcessKey) {
-        let Some(process) = self.processes.get(key) else { return };
-        if process.exit.is_none() || process.done {
-            return;
-        }
-        let certain = process.tool.is_some() || process.settled || process.images.is_empty();
-        if certain || self.processes.inside_tool(key) {
-            self.process_span(key);
-        }
-    }
-
-    /// The span under which the calls of a process stand, and the rule.
-    fn caller(&mut self, process: Option<ProcessKey>) -> (SpanId, &'static str) {
-        let Some(key) = process else { return (self.base.root, "run") };
-        if self.processes.is_root(key) {
-            return (self.base.root, "process");
-        }
-        let Some(process) = self.processes.get_mut(key) else { return (self.base.root, "run") };
-        process.calls = true;
-        self.process_trace(key);
-        // A fork that ended before its calls were known has no span yet.
-        self.settle(key);
-        (self.process_id(key), "process")
     }
 
     fn tie_call(&mut self, call: &Call) {
@@ -276,83 +185,6 @@ impl Run {
         }
     }
 
-    /// Ends the tools whose results a request carries.
-    fn answer(&mut self, call: &Call, llm: &Llm, step: &Step) {
-        if step.answered.is_empty() {
-            return;
-        }
-        let results: Vec<&ToolResult> = llm.tool_results().collect();
-        for answered in &step.answered {
-            let Some(result) = results.get(answered.result) else { continue };
-            let Some(open) = self.tools.take(answered.tool, Some(call.start)) else { continue };
-            let mut set = open.attributes;
-            set.plain(names::LINK_RULE, answered.rule.word());
-            set.json(names::TOOL_RESULT, result.response.clone(), Class::Content);
-            let failure = outcome::of_result(result);
-            self.tally(open.parent, |totals| totals.tool_errors += u64::from(failure.is_some()));
-            let times = open.asked..call.start.max(open.asked);
-            let trace = self.trace_of(open.parent);
-            trace.signals.answered(open.same, (times.start, times.end), failure.is_some());
-            let name = format!("execute_tool {}", open.name);
-            let draft = self.draft(open.span, open.parent, name, times, set, &open.resource);
-            self.emit(draft.failed(failure));
-        }
-    }
-
-    /// Opens the tools that an answer asks for, and shows those that the provider ran itself.
-    fn ask(&mut self, call: &Call, llm: &Llm, id: SpanId, parent: SpanId, step: Option<&Step>) {
-        let mut ordinal: u64 = 0;
-        let mut numbers = step.map(|step| step.asked.as_slice()).unwrap_or_default().iter();
-        let mut asked = false;
-        for message in &llm.output {
-            let mut rationale: Vec<&str> = Vec::new();
-            let mut calling = false;
-            for part in &message.parts {
-                match part {
-                    Part::Text(text) | Part::Reasoning(text) if !text.trim().is_empty() => {
-                        if std::mem::take(&mut calling) {
-                            rationale.clear();
-                        }
-                        rationale.push(text);
-                    }
-                    Part::ToolCall(tool) => {
-                        (calling, asked) = (true, true);
-                        ordinal += 1;
-                        let span = self.tool_id(id, ordinal);
-                        let attributes = tool_attributes(tool, &llm.tools, &rationale);
-                        let resource = self.resource(call.process);
-                        self.tally(id, |totals| totals.tool_calls += 1);
-                        if let Some(trace) = self.traces.of_span(id) {
-                            self.traces.keep(span, trace);
-                        }
-                        if let Some(number) = numbers.next() {
-                            let same = same(&tool.name, &tool.arguments);
-                            let asked = Asked { span, parent, attributes, resource, same };
-                            self.tools.ask(*number, call, tool, asked);
-                        }
-                    }
-                    Part::ServerTool { id: tool, name, item } if !messages::is_server_result(item) => {
-                        calling = true;
-                        ordinal += 1;
-                        let result = server_result(&message.parts, tool.as_deref());
-                        let span = self.tool_id(id, ordinal);
-                        self.server_tool(call, (id, span), tool.as_deref(), name, (item, result), &rationale);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        for number in step.map(|step| step.given_up.as_slice()).unwrap_or_default() {
-            if let Some(open) = self.tools.take(*number, None) {
-                self.hits.tools += 1;
-                self.unanswered(open);
-            }
-        }
-        if asked {
-            self.attach_earlier(call.first_byte.unwrap_or(call.end));
-        }
-    }
-
     fn tie_plain(&mut self, call: &Call) {
         let (mut parent, mut rule) = self.caller(call.process);
         let whole = format!("{}{}", http::origin(&call.http), call.http.path);
@@ -436,41 +268,4 @@ fn link(trace: TraceId, span: SpanId, rule: &'static str) -> Link {
     let mut set = Attributes::default();
     set.plain(names::LINK_RULE, rule);
     Link { trace, span, attributes: set.0 }
-}
-
-/// Equal for tool calls that ask for the same.
-fn same(name: &str, arguments: &serde_json::Value) -> u64 {
-    let mut hash = DefaultHasher::new();
-    name.hash(&mut hash);
-    // Members come in one order.
-    arguments.to_string().hash(&mut hash);
-    hash.finish()
-}
-
-fn tool_attributes(tool: &ToolCall, offered: &[ToolDefinition], rationale: &[&str]) -> Attributes {
-    let mut set = Attributes::default();
-    set.plain(names::OPERATION_NAME, "execute_tool");
-    set.plain(names::TOOL_NAME, tool.name.as_str());
-    set.plain(names::TOOL_TYPE, "function");
-    set.maybe(names::TOOL_CALL_ID, tool.id.as_deref());
-    let definition = offered.iter().find(|definition| definition.name == tool.name);
-    if let Some(description) = definition.and_then(|definition| definition.description.as_deref()) {
-        set.text(names::TOOL_DESCRIPTION, description, Class::Metadata);
-    }
-    set.json(names::TOOL_ARGUMENTS, tool.arguments.clone(), Class::Content);
-    if !rationale.is_empty() {
-        set.text(names::DECISION_RATIONALE, &rationale.join("\n"), Class::Content);
-    }
-    set.plain(names::TOOL_TIMES, "bounds");
-    set
-}
-
-fn server_result<'a>(parts: &'a [Part], call: Option<&str>) -> Option<&'a serde_json::Value> {
-    let call = call?;
-    parts.iter().find_map(|part| match part {
-        Part::ServerTool { id: Some(id), item, .. } if id == call && messages::is_server_result(item) => {
-            Some(item)
-        }
-        _ => None,
-    })
 }
