@@ -82,7 +82,10 @@ impl Said {
             beginning: base.beginning.unwrap_or(first),
             opening: if waypoints.is_empty() { sub::opening(&llm.input) } else { String::new() },
             session: session(llm, &instructions),
-            first_exchange: answers.first().and_then(exchange).or_else(|| exchange(&asked)),
+            first_exchange: answers
+                .first()
+                .and_then(|turns| exchange(turns, llm.api))
+                .or_else(|| exchange(&asked, llm.api)),
             orphans: orphans.map(|turn| turn.results.clone()).unwrap_or_default(),
             waypoints,
             scope,
@@ -108,13 +111,17 @@ impl Said {
     }
 }
 
-/// What was said first, and what the model said to it, with the ids that it gave out.
-fn exchange(turns: &Vec<Turn>) -> Option<Digest> {
-    match turns.as_slice() {
+/// What was said first, and what the model said to it, with the marks that it gave out: ids where the format
+/// always has them, else the seal. Where a format has no ids clients make up their own.
+fn exchange(turns: &[Turn], api: &str) -> Option<Digest> {
+    match turns {
         [first, second, ..] if first.side == Side::Client && second.side == Side::Model => {
-            let ids: Vec<&[u8]> =
-                second.calls.iter().filter_map(|mark| mark.id.as_deref()).map(str::as_bytes).collect();
-            Some(digest(&[&first.digest, &second.digest, &digest(&ids)]))
+            let numbered = ["openai", "anthropic", "bedrock", "aws"].iter().any(|name| api.starts_with(name));
+            let ids = second.calls.iter().filter_map(|mark| mark.id.as_deref()).filter(|_| numbered);
+            let ids: Vec<&[u8]> = ids.map(str::as_bytes).collect();
+            let seal = second.seals.first().filter(|_| !numbered).map(|seal| seal.to_le_bytes());
+            let seal: &[u8] = seal.as_ref().map_or(&[], <[u8; 8]>::as_slice);
+            Some(digest(&[&first.digest, &second.digest, &digest(&ids), seal]))
         }
         _ => None,
     }
