@@ -490,7 +490,7 @@ impl Sum {
             self.tool_errors += failed;
         } else if has(names::UNREAD_REASON) {
             self.unread += 1;
-        } else if has(names::HTTP_METHOD) {
+        } else if has(names::HTTP_METHOD) && !has(names::HTTP_AUXILIARY) {
             self.http_calls += 1;
         } else if facts.op.is_none() && has(names::PROCESS_EXECUTABLE) {
             self.processes += 1;

@@ -14,6 +14,11 @@ pub(super) fn exchange(call: &Call, set: &mut Attributes) {
         set.plain(names::SERVER_ADDRESS, http.host.as_str());
         set.int(names::SERVER_PORT, http.port);
     }
+    // Whose gateway a model was asked through shows in the address alone.
+    set.maybe(names::HTTP_METHOD, Some(&http.method));
+    if !http.method.is_empty() {
+        set.text(names::URL_FULL, &url(http), Class::Metadata);
+    }
     if let Some(status) = http.status {
         set.int(names::HTTP_STATUS, status);
     }
@@ -27,11 +32,9 @@ pub(super) fn exchange(call: &Call, set: &mut Attributes) {
 /// What a plain HTTP call says beyond that.
 pub(super) fn plain(call: &Call, set: &mut Attributes) {
     let http = &call.http;
-    set.plain(names::HTTP_METHOD, http.method.as_str());
     set.maybe(names::URL_SCHEME, Some(http.scheme));
     // Some services put their credential into the path.
     set.text(names::URL_PATH, &http.path, Class::Metadata);
-    set.text(names::URL_FULL, &url(http), Class::Metadata);
     match http.version {
         "" => {}
         "websocket" => set.plain(names::NETWORK_PROTOCOL, "websocket"),
