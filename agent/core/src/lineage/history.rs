@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::past::{Past, Scope, response_key};
 use super::{CallNumber, Lineage, Rule, Said, Waypoint};
-use crate::call::{Call, Llm};
+use crate::call::{Call, Llm, Part};
 use crate::limits;
 use crate::lineage::turn::Digest;
 
@@ -180,7 +180,8 @@ impl Lineage {
             .iter()
             .filter_map(|number| {
                 let past = self.calls.get(number).filter(|past| fits(past, seeker))?;
-                let marks = waypoint.map_or(Some((false, false)), |waypoint| marks(past, waypoint))?;
+                let marks =
+                    waypoint.map_or(Some((false, false)), |waypoint| marks(past, waypoint, seeker.call))?;
                 let (call, said) = (seeker.call, seeker.said);
                 // Another provider may go on, but a short answer may be everybody's.
                 let elsewhere = past.scope.place != said.scope.place;
@@ -220,13 +221,22 @@ struct Seeker<'a> {
 }
 
 /// Whether the ids and seals that an answer gave out do not come back; `None` where other ones do.
-fn marks(past: &Past, waypoint: &Waypoint) -> Option<(bool, bool)> {
+fn marks(past: &Past, waypoint: &Waypoint, call: &Call) -> Option<(bool, bool)> {
     let sealed = past.seals.iter().any(|seal| waypoint.seals.contains(seal));
     // Some are left out; where as many come back as went out, they are another answer's.
     if !sealed && !past.seals.is_empty() && waypoint.seals.len() >= past.seals.len() {
         return None;
     }
-    let known = waypoint.calls.iter().filter_map(|mark| mark.id.as_ref()).any(|id| past.ids.contains(id));
+    let mut ids = waypoint.calls.iter().filter_map(|mark| mark.id.as_ref()).peekable();
+    let numbered = ids.peek().is_some() && !past.ids.is_empty();
+    // Some clients send the id of the item in place of that of the call.
+    let of_item = |id: &str| matches!(Part::seal(id), Part::Seal(seal) if past.seals.contains(&seal));
+    let known = ids.any(|id| past.ids.contains(id) || of_item(id));
+    // Other ids are another conversation's, unless one process says both and so has changed them itself.
+    let own = past.scope.process.is_some() && past.scope.process == call.process;
+    if numbered && !known && !own {
+        return None;
+    }
     Some((!sealed, !known))
 }
 

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::call::{Completion, Http, Kind, Message, Part, ToolCall, ToolResult};
 use crate::flow::{FlowId, Plane};
+use crate::process::ProcessKey;
 
 fn text(role: &str, text: &str) -> Message {
     Message { role: role.into(), parts: vec![Part::Text(text.into())], finish_reason: None }
@@ -89,33 +90,36 @@ fn results_find_their_calls_where_ids_are_missing_or_changed() {
         message.parts.extend(asks(ids[1], "weather", json!({"city": "Kiel"})).parts);
         message
     };
-    let check = |given: [Option<&str>; 2], sent: [Option<&str>; 2], rule: Rule| {
-        let mut script = Script::default();
-        let asked = script.take(&llm(start(), both(given))).asked;
-        let mut history = start();
-        history.extend([
-            both(sent),
-            gives(sent[1], Some("weather"), "wet"),
-            gives(sent[0], Some("weather"), "dry"),
-        ]);
-        let step = script.take(&llm(history, text("assistant", "Dry and wet")));
-        let found: Vec<_> = step.answered.iter().map(|it| (it.tool, it.result, it.rule)).collect();
-        // With ids the order does not matter; without them nothing else tells.
-        let expect = if sent[0].is_some() {
-            [(asked[1], 0, rule), (asked[0], 1, rule)]
-        } else {
-            [(asked[0], 0, rule), (asked[1], 1, rule)]
+    let check =
+        |given: [Option<&str>; 2], sent: [Option<&str>; 2], process: Option<u32>, rule: Option<Rule>| {
+            let mut script = Script::default();
+            let process = process.map(|pid| ProcessKey { pid, started: Time(0) });
+            let asked = script.take_as(&llm(start(), both(given)), |call| call.process = process).asked;
+            let mut history = start();
+            history.extend([
+                both(sent),
+                gives(sent[1], Some("weather"), "wet"),
+                gives(sent[0], Some("weather"), "dry"),
+            ]);
+            let answer = llm(history, text("assistant", "Dry and wet"));
+            let step = script.take_as(&answer, |call| call.process = process);
+            let found: Vec<_> = step.answered.iter().map(|it| (it.tool, it.result, it.rule)).collect();
+            // With ids the order does not matter; without them nothing else tells.
+            let expect = match rule {
+                None => vec![],
+                Some(rule) if sent[0].is_some() => vec![(asked[1], 0, rule), (asked[0], 1, rule)],
+                Some(rule) => vec![(asked[0], 0, rule), (asked[1], 1, rule)],
+            };
+            assert_eq!(found, expect, "{given:?} {sent:?} {process:?}");
         };
-        assert_eq!(found, expect, "{given:?} {sent:?}");
-    };
-    check(
-        [Some("call_aaaaaaaa"), Some("call_bbbbbbbb")],
-        [Some("call_aaaaaaaa"), Some("call_bbbbbbbb")],
-        Rule::ToolCallId,
-    );
-    check([None, None], [None, None], Rule::NameAndOrder);
-    check([None, None], [Some("made_up_1"), Some("made_up_2")], Rule::NameAndOrder);
-    check([Some("fc_1"), Some("fc_2")], [Some("x"), Some("y")], Rule::NameAndOrder);
+    let ids = [Some("call_aaaaaaaa"), Some("call_bbbbbbbb")];
+    let others = [Some("made_up_1"), Some("made_up_2")];
+    check(ids, ids, None, Some(Rule::ToolCallId));
+    check([None, None], [None, None], None, Some(Rule::NameAndOrder));
+    check([None, None], others, None, Some(Rule::NameAndOrder));
+    // Other ids are another conversation's, unless the process that was given the first ones sends them.
+    check(ids, others, None, None);
+    check(ids, others, Some(7), Some(Rule::NameAndOrder));
 }
 
 #[test]
