@@ -7,33 +7,16 @@
     reason = "a test fails by panicking, and says what it compared"
 )]
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+#[path = "support/recorded.rs"]
+mod recorded;
 
-use flate2::read::MultiGzDecoder;
+use std::collections::HashMap;
+
+use recorded::{folder, lines};
 use serde_json::Value;
 use trackway_core::call::Kind;
 use trackway_core::capture::recording;
 use trackway_core::lineage::Lineage;
-
-fn folder() -> Option<PathBuf> {
-    let asked = std::env::var_os("TRACKWAY_RECORDINGS").map(PathBuf::from);
-    let required = asked.is_some() || std::env::var_os("CI").is_some();
-    let folder =
-        asked.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/recordings"));
-    let found = folder.join("runs.jsonl.gz").exists();
-    assert!(found || !required, "no recordings in {}", folder.display());
-    if !found {
-        println!("skipped: no recordings in {}", folder.display());
-    }
-    found.then_some(folder)
-}
-
-fn lines(path: PathBuf) -> impl Iterator<Item = Vec<u8>> {
-    BufReader::new(MultiGzDecoder::new(File::open(path).unwrap())).split(b'\n').map(|line| line.unwrap())
-}
 
 /// The name of a conversation of which one exchange alone is seen.
 fn key(line: &[u8]) -> Option<[u8; 16]> {
@@ -45,7 +28,7 @@ fn key(line: &[u8]) -> Option<[u8; 16]> {
 
 #[test]
 fn both_halves_of_a_run_have_one_name() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = folder("runs.jsonl.gz") else { return };
     let runs: Vec<Value> =
         lines(folder.join("runs.jsonl.gz")).map(|line| serde_json::from_slice(&line).unwrap()).collect();
     // What the request continues by the server's memory alone holds no beginning.

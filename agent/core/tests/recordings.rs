@@ -10,38 +10,18 @@
     reason = "a test fails by panicking, and says what it compared"
 )]
 
+#[path = "support/recorded.rs"]
+mod recorded;
 #[path = "support/replay.rs"]
 mod support;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-
-use flate2::read::MultiGzDecoder;
+use recorded::{folder, lines};
 use support::Replay;
 use trackway_core::call::Call;
 use trackway_core::capture::recording;
 
-/// The folder of the recordings, where there is one.
-fn folder() -> Option<PathBuf> {
-    let asked = std::env::var_os("TRACKWAY_RECORDINGS").map(PathBuf::from);
-    let required = asked.is_some() || std::env::var_os("CI").is_some();
-    let folder =
-        asked.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/recordings"));
-    let found = folder.join("exchanges.jsonl.gz").exists();
-    assert!(found || !required, "no recordings in {}", folder.display());
-    if !found {
-        println!("skipped: no recordings in {}", folder.display());
-    }
-    found.then_some(folder)
-}
-
 fn splits() -> u64 {
     std::env::var("TRACKWAY_SPLITS").map_or(2, |text| text.parse().unwrap())
-}
-
-fn lines(path: PathBuf) -> impl Iterator<Item = Vec<u8>> {
-    BufReader::new(MultiGzDecoder::new(File::open(path).unwrap())).split(b'\n').map(|line| line.unwrap())
 }
 
 /// What a call says apart from its times.
@@ -51,7 +31,7 @@ fn meaning(calls: &[Call]) -> String {
 }
 
 fn check(file: &str) {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = folder("exchanges.jsonl.gz") else { return };
     let (mut count, mut differing) = (0_u64, Vec::new());
     for line in lines(folder.join(file)) {
         count += 1;

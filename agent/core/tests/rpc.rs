@@ -9,15 +9,14 @@
     reason = "a test fails by panicking, and says what it compared"
 )]
 
+#[path = "support/recorded.rs"]
+mod recorded;
 #[path = "support/replay.rs"]
 mod support;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 
-use flate2::read::MultiGzDecoder;
+use recorded::{folder, lines};
 use serde_json::{Value, json};
 use support::Replay;
 use trackway_core::call::{A2a, Call, Completion, Kind, Mcp};
@@ -25,23 +24,6 @@ use trackway_core::capture::recording;
 use trackway_core::limits;
 
 const SPLITS: u64 = 20;
-
-fn folder() -> Option<PathBuf> {
-    let asked = std::env::var_os("TRACKWAY_RECORDINGS").map(PathBuf::from);
-    let required = asked.is_some() || std::env::var_os("CI").is_some();
-    let folder =
-        asked.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/recordings"));
-    let found = folder.join("mcp-local.jsonl.gz").exists();
-    assert!(found || !required, "no recordings in {}", folder.display());
-    if !found {
-        println!("skipped: no recordings in {}", folder.display());
-    }
-    found.then_some(folder)
-}
-
-fn lines(path: PathBuf) -> impl Iterator<Item = Vec<u8>> {
-    BufReader::new(MultiGzDecoder::new(File::open(path).unwrap())).split(b'\n').map(|line| line.unwrap())
-}
 
 /// What a call says apart from its times.
 fn meaning(calls: &[Call]) -> String {
@@ -127,7 +109,7 @@ fn told(call: &Call) -> Value {
 
 #[test]
 fn recordings_say_what_is_expected_of_them() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = folder("mcp-local.jsonl.gz") else { return };
     let mut compared = HashMap::new();
     for (file, expected) in [
         ("mcp-local.jsonl.gz", "mcp-local-expected.jsonl.gz"),
