@@ -8,6 +8,7 @@ pub mod cgroup;
 mod clients;
 mod programs;
 mod records;
+mod tap;
 
 use std::fmt;
 use std::fs::File;
@@ -24,8 +25,9 @@ use trackway_proxy::Client;
 
 pub use clients::Clients;
 pub use programs::{Check, probe};
-use programs::{HOOKS, Plain, reason};
+use programs::{HOOKS, Plain, SYSCALLS, reason};
 use records::Clock;
+pub use tap::{Chunk, Peer, Probe, Standing, What, Wish, supported};
 
 /// Built by `cargo xtask ebpf`. BPF bytecode has no host architecture: only its byte order matters, and this
 /// one is little-endian.
@@ -47,10 +49,24 @@ pub enum Error {
     },
 }
 
+/// What is asked of the kernel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan<'a> {
+    /// Whose processes are reported; none where single processes are watched.
+    pub cgroup: Option<&'a Path>,
+    /// Where the cgroup's TCP connections go: on 127.0.0.1 and, where there is one, on ::1.
+    pub listeners: Option<(SocketAddr, Option<SocketAddr>)>,
+    /// What is read without standing in the way.
+    pub tap: Wish,
+}
+
 /// Loaded and attached programs. They go when this value (or the process) goes: nothing is pinned.
 pub struct Kernel {
     // Holds the programs and their links.
-    _programs: Ebpf,
+    programs: Ebpf,
+    tap: tap::Tap,
+    /// Whether system calls are looked at.
+    syscalls: bool,
     clients: Arc<Clients>,
     records: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
@@ -64,27 +80,38 @@ impl Kernel {
     /// and its processes are reported. Must be called before any process of the run enters the cgroup, and in
     /// the network namespace of the listeners.
     pub fn attach(cgroup: &Path, v4: SocketAddr, v6: Option<SocketAddr>) -> Result<Self, Error> {
+        Self::open(&Plan { cgroup: Some(cgroup), listeners: Some((v4, v6)), tap: Wish::default() })
+    }
+
+    /// Loads and attaches what a plan needs.
+    pub fn open(plan: &Plan<'_>) -> Result<Self, Error> {
         let mut missing = Vec::new();
         let layout = btf::layout().unwrap_or_else(|why| {
             missing.push(format!("processes are not known: {why}"));
             Layout::default()
         });
+        let (v4, v6) = plan.listeners.map_or((None, None), |(v4, v6)| (Some(v4), v6));
         let listen = Listen {
             netns: programs::netns_cookie(),
-            v4: v4.port().into(),
+            v4: v4.map_or(0, |v4| v4.port().into()),
             v6: v6.map_or(0, |v6| v6.port().into()),
         };
-        let mut ebpf = load(listen, layout)?;
-        let folder = File::open(cgroup)
-            .map_err(|error| failed("cgroup", format!("cannot open {}: {error}", cgroup.display())))?;
+        let mut ebpf = load(listen, layout, plan.tap)?;
+        let folder = plan.cgroup.map(|cgroup| {
+            File::open(cgroup)
+                .map_err(|error| failed("cgroup", format!("cannot open {}: {error}", cgroup.display())))
+        });
+        let folder = folder.transpose()?;
         // Lives until the programs that use it are loaded; they hold it from then on.
         let mut scope: CgroupArray<MapData> = take(&mut ebpf, "SCOPE")?;
-        scope.set(0, folder.as_raw_fd(), 0).map_err(|error| failed("SCOPE", reason(&error)))?;
+        if let Some(folder) = &folder {
+            scope.set(0, folder.as_raw_fd(), 0).map_err(|error| failed("SCOPE", reason(&error)))?;
+        }
         for hook in HOOKS {
-            if hook.needs_layout() && layout == Layout::default() {
+            if !hook.wanted(plan) || (hook.needs_layout() && layout == Layout::default()) {
                 continue;
             }
-            if let Err(why) = hook.load(&mut ebpf).and_then(|()| hook.attach(&mut ebpf, &folder)) {
+            if let Err(why) = hook.load(&mut ebpf).and_then(|()| hook.attach(&mut ebpf, folder.as_ref())) {
                 if hook.required(v6.is_some()) {
                     return Err(failed(hook.name, why));
                 }
@@ -95,7 +122,70 @@ impl Kernel {
         let clients = Clients::new(take(&mut ebpf, "ORIGINS")?, take(&mut ebpf, "ENDS")?, clock);
         let records = take(&mut ebpf, "RECORDS")?;
         let counters = take(&mut ebpf, "COUNTERS")?;
-        Ok(Self { _programs: ebpf, clients: Arc::new(clients), records, counters, clock, lost: 0, missing })
+        let tap = tap::Tap::new(&mut ebpf)?;
+        Ok(Self {
+            programs: ebpf,
+            tap,
+            syscalls: plan.tap.tap(),
+            clients: Arc::new(clients),
+            records,
+            counters,
+            clock,
+            lost: 0,
+            missing,
+        })
+    }
+
+    /// Looks at a process (bits of [`trackway_abi::tap::watch`]), and at none of it for zero.
+    pub fn watch(&mut self, pid: u32, bits: u32) -> Result<(), String> {
+        if bits != 0 && !self.syscalls {
+            // Asked for late: while nobody is watched, system calls cost nothing.
+            SYSCALLS.load(&mut self.programs).and_then(|()| SYSCALLS.attach(&mut self.programs, None))?;
+            self.syscalls = true;
+        }
+        self.tap.watch(pid, bits)
+    }
+
+    /// What is looked at in a process, besides what is looked at in all.
+    pub fn watched(&self, pid: u32) -> u32 {
+        self.tap.watched(pid)
+    }
+
+    /// A socket of a watched process.
+    pub fn socket(&self, pid: u32, descriptor: u32) -> Option<Peer> {
+        self.tap.socket(pid, descriptor)
+    }
+
+    /// Bytes of a process that were not handed over.
+    pub fn lost_bytes(&self, pid: u32) -> u64 {
+        self.tap.lost(pid)
+    }
+
+    /// Puts probes into a file: all of them, or none.
+    pub fn probe(&mut self, file: &Path, probes: &[Probe]) -> Result<Standing, String> {
+        self.tap.attach(&mut self.programs, file, probes)
+    }
+
+    /// Takes probes away.
+    pub fn unprobe(&mut self, standing: Standing) {
+        self.tap.detach(standing);
+    }
+
+    /// Appends what the tap handed over since the last time, about `most` bytes at once. Polled; never blocks.
+    /// How many bytes of records were taken.
+    pub fn chunks(&mut self, most: usize, out: &mut Vec<Chunk>) -> usize {
+        self.tap.drain(self.clock, most, out)
+    }
+
+    /// What the tap did so far.
+    pub fn tap_totals(&self) -> TapTotals {
+        TapTotals {
+            bytes: self.counter(counter::TAP_BYTES),
+            lost: self.counter(counter::TAP_LOST),
+            unreadable: self.counter(counter::TAP_UNREADABLE),
+            over: self.counter(counter::TAP_OVER),
+            fired: self.counter(counter::TAP_FIRED),
+        }
     }
 
     /// Who opened the connection whose client end is `peer`, and where it meant to go.
@@ -155,6 +245,21 @@ impl Kernel {
     }
 }
 
+/// What the tap did since it was attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TapTotals {
+    /// Bytes that it handed over.
+    pub bytes: u64,
+    /// Bytes that it did not, for any reason.
+    pub lost: u64,
+    /// Those of them that could not be read from the process's memory.
+    pub unreadable: u64,
+    /// Those of them that were too many for one operation.
+    pub over: u64,
+    /// Times that a probe fired in a watched process.
+    pub fired: u64,
+}
+
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kernel")
@@ -165,11 +270,16 @@ impl fmt::Debug for Kernel {
 }
 
 /// Reads the object, sets its globals and makes its maps.
-fn load(listen: Listen, layout: Layout) -> Result<Ebpf, Error> {
-    EbpfLoader::new()
+fn load(listen: Listen, layout: Layout, tap: Wish) -> Result<Ebpf, Error> {
+    let mut loader = EbpfLoader::new();
+    for (map, size) in tap.sizes() {
+        loader.map_max_entries(map, size);
+    }
+    loader
         .override_global("ABI", &VERSION, true)
         .override_global("LISTEN", &Plain(listen), true)
         .override_global("LAYOUT", &Plain(layout), true)
+        .override_global("TAP", &Plain(tap.plain()), true)
         .load(OBJECT)
         .map_err(|error| failed("maps", reason(&error)))
 }

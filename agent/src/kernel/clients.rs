@@ -61,11 +61,16 @@ fn end(peer: SocketAddr) -> End {
 
 /// Where the client meant to go; a v4-mapped destination is the IPv4 one that the kernel would have used.
 fn destination(origin: &Origin) -> Option<SocketAddr> {
+    address(origin.address, origin.port)
+}
+
+/// An address as the kernel's records hold it.
+pub(super) fn address(words: [u32; 4], port: u32) -> Option<SocketAddr> {
     let mut octets = [0; 16];
-    for (bytes, word) in octets.as_chunks_mut::<4>().0.iter_mut().zip(origin.address) {
+    for (bytes, word) in octets.as_chunks_mut::<4>().0.iter_mut().zip(words) {
         *bytes = word.to_ne_bytes();
     }
-    let port = u16::try_from(origin.port).ok()?;
+    let port = u16::try_from(port).ok()?;
     Some(SocketAddr::new(Ipv6Addr::from(octets).to_canonical(), port))
 }
 

@@ -5,10 +5,14 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 
 use aya::Ebpf;
-use aya::programs::{CgroupAttachMode, CgroupSockAddr, Program, ProgramError, RawTracePoint, SockOps};
+use aya::programs::{
+    CgroupAttachMode, CgroupSockAddr, Program, ProgramError, RawTracePoint, SockOps, UProbe,
+};
+use trackway_abi::tap::{Descriptor, Site, Socket, Tap};
 use trackway_abi::{End, Layout, Listen, Origin};
 
-use super::{btf, cgroup, load};
+use super::tap::{SINCE, Wish};
+use super::{Plan, btf, cgroup, load};
 
 /// A record that may be copied to and from the kernel byte by byte.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +29,14 @@ unsafe impl aya::Pod for Plain<Origin> {}
 unsafe impl aya::Pod for Plain<End> {}
 // SAFETY: an integer.
 unsafe impl aya::Pod for Plain<u64> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<Tap> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<Site> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<Socket> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<Descriptor> {}
 
 /// How a program is attached.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +44,16 @@ enum Kind {
     Address,
     Socket,
     Tracepoint(&'static str),
+    /// Attached later, wherever a library is found.
+    Probe,
+}
+
+/// What a program is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Redirect,
+    Processes,
+    Tap,
 }
 
 /// When a run cannot do without a program.
@@ -47,6 +69,7 @@ enum Need {
 pub(super) struct Hook {
     pub(super) name: &'static str,
     pub(super) gives: &'static str,
+    part: Part,
     kind: Kind,
     need: Need,
     /// The first kernel that has the hook and every helper that the program calls.
@@ -54,22 +77,53 @@ pub(super) struct Hook {
 }
 
 /// In the order of attaching: who redirects comes last of its kind, when everything behind it stands.
-pub(super) const HOOKS: [Hook; 8] = [
-    hook("established", "naming the client of a connection", Kind::Socket, Need::Always, "5.8"),
-    hook("getpeername4", "getpeername as without us", Kind::Address, Need::Never, "5.8"),
-    hook("getpeername6", "getpeername as without us (IPv6)", Kind::Address, Need::Never, "5.8"),
-    hook("connect4", "redirection", Kind::Address, Need::Always, "5.8"),
-    hook("connect6", "redirection (IPv6)", Kind::Address, Need::WithV6, "5.8"),
-    hook("process_fork", "who started whom", Kind::Tracepoint("sched_process_fork"), Need::Never, "5.8"),
-    hook("process_exec", "commands of processes", Kind::Tracepoint("sched_process_exec"), Need::Never, "5.8"),
-    hook("process_exit", "ends of processes", Kind::Tracepoint("sched_process_exit"), Need::Never, "5.8"),
+pub(super) const HOOKS: [Hook; 11] = [
+    redirect("established", "naming the client of a connection", Kind::Socket, Need::Always),
+    redirect("getpeername4", "getpeername as without us", Kind::Address, Need::Never),
+    redirect("getpeername6", "getpeername as without us (IPv6)", Kind::Address, Need::Never),
+    redirect("connect4", "redirection", Kind::Address, Need::Always),
+    redirect("connect6", "redirection (IPv6)", Kind::Address, Need::WithV6),
+    process("process_fork", "who started whom", "sched_process_fork"),
+    process("process_exec", "commands of processes", "sched_process_exec"),
+    process("process_exit", "ends of processes", "sched_process_exit"),
+    probe_in("tap", "reading TLS in the process"),
+    probe_in("tap_return", "reading TLS in the process, where functions return"),
+    SYSCALLS,
 ];
 
-const fn hook(name: &'static str, gives: &'static str, kind: Kind, need: Need, since: &'static str) -> Hook {
-    Hook { name, gives, kind, need, since }
+/// Attached with the tap, or as soon as anything else wants it.
+pub(super) const SYSCALLS: Hook = Hook {
+    name: "tap_syscall",
+    gives: "sockets, and MCP over standard input and output",
+    part: Part::Tap,
+    kind: Kind::Tracepoint("sys_exit"),
+    need: Need::Never,
+    since: SINCE,
+};
+
+const fn redirect(name: &'static str, gives: &'static str, kind: Kind, need: Need) -> Hook {
+    Hook { name, gives, part: Part::Redirect, kind, need, since: "5.8" }
+}
+
+const fn process(name: &'static str, gives: &'static str, tracepoint: &'static str) -> Hook {
+    let kind = Kind::Tracepoint(tracepoint);
+    Hook { name, gives, part: Part::Processes, kind, need: Need::Never, since: "5.8" }
+}
+
+const fn probe_in(name: &'static str, gives: &'static str) -> Hook {
+    Hook { name, gives, part: Part::Tap, kind: Kind::Probe, need: Need::Always, since: SINCE }
 }
 
 impl Hook {
+    /// Whether a plan has a use for it.
+    pub(super) fn wanted(self, plan: &Plan<'_>) -> bool {
+        match self.part {
+            Part::Redirect => plan.listeners.is_some(),
+            Part::Processes => true,
+            Part::Tap => plan.tap.tap(),
+        }
+    }
+
     /// Whether a run fails without it.
     pub(super) fn required(self, v6: bool) -> bool {
         match self.need {
@@ -81,7 +135,7 @@ impl Hook {
 
     /// Whether it reads the kernel's structs and nothing else.
     pub(super) fn needs_layout(self) -> bool {
-        matches!(self.kind, Kind::Tracepoint(_))
+        self.part == Part::Processes
     }
 
     /// Has the kernel verify it.
@@ -90,17 +144,21 @@ impl Hook {
             Kind::Address => self.program::<CgroupSockAddr>(ebpf)?.load(),
             Kind::Socket => self.program::<SockOps>(ebpf)?.load(),
             Kind::Tracepoint(_) => self.program::<RawTracePoint>(ebpf)?.load(),
+            Kind::Probe => self.program::<UProbe>(ebpf)?.load(),
         };
         done.map_err(|error| format!("{} (needs Linux {})", reason(&error), self.since))
     }
 
     /// Attaches it, beside whatever others have attached there.
-    pub(super) fn attach(self, ebpf: &mut Ebpf, cgroup: &File) -> Result<(), String> {
+    pub(super) fn attach(self, ebpf: &mut Ebpf, cgroup: Option<&File>) -> Result<(), String> {
         // Means no flags: a link always stands beside others (`kernel/bpf/cgroup.c`, cgroup_bpf_link_attach).
         let mode = CgroupAttachMode::Single;
         let done = match self.kind {
-            Kind::Address => self.program::<CgroupSockAddr>(ebpf)?.attach(cgroup, mode).map(drop),
-            Kind::Socket => self.program::<SockOps>(ebpf)?.attach(cgroup, mode).map(drop),
+            Kind::Address => {
+                self.program::<CgroupSockAddr>(ebpf)?.attach(cgroup.ok_or("no cgroup")?, mode).map(drop)
+            }
+            Kind::Socket => self.program::<SockOps>(ebpf)?.attach(cgroup.ok_or("no cgroup")?, mode).map(drop),
+            Kind::Probe => Ok(()),
             Kind::Tracepoint(name) => self.program::<RawTracePoint>(ebpf)?.attach(name).map(drop),
         };
         done.map_err(|error| reason(&error))
@@ -191,7 +249,7 @@ pub fn probe() -> Vec<Check> {
     drop(place);
 
     let ports = Listen { netns: netns_cookie(), v4: 1, v6: 1 };
-    let object = load(ports, layout.unwrap_or_default()).map_err(|error| match error {
+    let object = load(ports, layout.unwrap_or_default(), Wish::default()).map_err(|error| match error {
         super::Error::Load { reason, .. } => reason,
     });
     const PRIVILEGE: &str = "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; in a container also allow the bpf system call";

@@ -37,7 +37,7 @@ impl Clock {
         self.wall(read(ClockId::CLOCK_BOOTTIME))
     }
 
-    fn process(self, pid: u32, started_ns: u64) -> ProcessKey {
+    pub(super) fn process(self, pid: u32, started_ns: u64) -> ProcessKey {
         ProcessKey { pid, started: self.wall(started_ns) }
     }
 }

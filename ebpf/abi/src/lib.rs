@@ -6,8 +6,10 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod tap;
+
 /// Version of these records. The object carries the one that it was built with.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A socket with this mark is never redirected ("trkw").
 pub const MARK: u32 = 0x7472_6b77;
@@ -135,8 +137,18 @@ pub mod counter {
     pub const LEFT_NETNS: u32 = 5;
     /// Connections left alone because their socket is bound to a device or to a link's scope.
     pub const LEFT_DEVICE: u32 = 6;
+    /// Bytes of the tap that found its ring buffer full.
+    pub const TAP_LOST: u32 = 7;
+    /// Bytes of the tap that could not be read from the process's memory.
+    pub const TAP_UNREADABLE: u32 = 8;
+    /// Bytes of the tap beyond what is taken of one operation.
+    pub const TAP_OVER: u32 = 9;
+    /// Bytes that the tap handed over.
+    pub const TAP_BYTES: u32 = 10;
+    /// Times that a probe fired in a process that is watched.
+    pub const TAP_FIRED: u32 = 11;
     /// How many counters there are.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 12;
 }
 
 /// Where to. Written once, before anything is attached.

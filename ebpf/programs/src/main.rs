@@ -10,7 +10,11 @@ mod established;
 mod maps;
 mod peername;
 mod process;
+mod stream;
+mod syscall;
+mod tap;
 mod task;
+mod watch;
 
 /// The kernel reads this name of a licence before it gives out helpers such as `bpf_probe_read_kernel`.
 #[unsafe(link_section = "license")]

@@ -67,8 +67,14 @@ pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::C
 /// Adds one to a counter.
 #[inline(always)]
 pub fn count(index: u32) {
+    add(index, 1);
+}
+
+/// Adds to a counter.
+#[inline(always)]
+pub fn add(index: u32, more: u64) {
     if let Some(counter) = COUNTERS.get_ptr_mut(index) {
         // SAFETY: the map gave the pointer, and it is this CPU's own copy.
-        unsafe { *counter = (*counter).wrapping_add(1) };
+        unsafe { *counter = (*counter).wrapping_add(more) };
     }
 }

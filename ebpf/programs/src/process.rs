@@ -15,6 +15,7 @@ use trackway_abi::{ARGV_BYTES, Ended, FILENAME_BYTES, Head, counter, kind};
 
 use crate::maps::{GONE, LAYOUT, RECORDS, SCOPE, SCRATCH, count};
 use crate::task::{self, Address};
+use crate::watch;
 
 /// `BPF_RB_NO_WAKEUP`: user space polls, which costs a quarter of waking it.
 const NO_WAKEUP: u64 = 1;
@@ -22,6 +23,8 @@ const NO_WAKEUP: u64 = 1;
 const NOT_YET: u64 = 1;
 /// `SIGNAL_GROUP_EXIT`: the whole process ends, and `group_exit_code` is what its parent will see.
 const GROUP_EXIT: u32 = 4;
+/// What is looked at in a process is looked at in its children; standard input and output are a matter of one.
+const BITS_OF_CHILDREN: u32 = trackway_abi::tap::watch::TLS;
 /// Arguments are read in pieces, so that a page which is not in memory costs what follows and not everything.
 const PIECE: usize = 1024;
 
@@ -51,7 +54,7 @@ pub fn process_exit(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn in_scope() -> bool {
-    SCOPE.current_task_under_cgroup(0) == Ok(true)
+    SCOPE.current_task_under_cgroup(0) == Ok(true) || watch::current(u32::MAX).is_some()
 }
 
 #[inline(always)]
@@ -84,6 +87,11 @@ fn try_fork(ctx: &RawTracePointContext) -> Result<(), i32> {
         return Ok(()); // a thread
     }
     let parent = task::process(Address(ctx.arg::<u64>(0)), &layout)?;
+    let bits = watch::of(parent.pid);
+    if bits & BITS_OF_CHILDREN != 0 {
+        // A child without room is reported all the same, and its connections are not read.
+        let _full = watch::TAP_WATCHED.insert(&process.pid, &(bits & BITS_OF_CHILDREN), 0);
+    }
     send_head(&Head {
         time_ns: now(),
         started_ns: process.started_ns,
@@ -178,6 +186,7 @@ fn try_exit(ctx: &RawTracePointContext) -> Result<(), i32> {
     if GONE.insert(&ended, &0, NOT_YET).is_err() {
         return Ok(());
     }
+    let _absent = watch::TAP_WATCHED.remove(&process.pid);
     let status = if signal.read::<u32>(layout.signal_flags)? & GROUP_EXIT != 0 {
         signal.read::<u32>(layout.signal_exit_code)?
     } else {

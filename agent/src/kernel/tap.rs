@@ -1,0 +1,314 @@
+//! The tap's kernel side: which processes are watched, where probes stand, and what they handed over.
+
+use std::io;
+use std::path::Path;
+
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, MapData, RingBuf};
+use aya::programs::UProbe;
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
+use trackway_abi::tap::{self as abi, Chunk as Head, Descriptor, Site, Socket};
+use trackway_core::flow::{Direction, Time};
+use trackway_core::process::ProcessKey;
+
+use super::programs::{Plain, reason};
+use super::records::Clock;
+use super::{Error, take};
+
+/// What the tap looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// TLS libraries and sockets of every process of the cgroup.
+    pub cgroup: bool,
+    /// The same, of every process of the machine.
+    pub all: bool,
+    /// HTTP that is spoken in the clear, too.
+    pub clear: bool,
+    /// Size of the ring buffer, a power of two; zero for no tap but standard input and output.
+    pub ring_bytes: u32,
+}
+
+/// The size that serves nothing but standard input and output.
+const STDIO_RING_BYTES: u32 = 1024 * 1024;
+/// Streams and sockets that are remembered then.
+const STDIO_STREAMS: u32 = 1024;
+
+impl Wish {
+    /// Whether TLS libraries are looked at.
+    pub fn tap(self) -> bool {
+        self.ring_bytes > 0
+    }
+
+    pub(super) fn plain(self) -> abi::Tap {
+        let bits = |wanted| if wanted { abi::watch::TLS } else { 0 };
+        abi::Tap {
+            cgroup: bits(self.cgroup),
+            all: bits(self.all),
+            own: std::process::id(),
+            clear: u32::from(self.clear),
+        }
+    }
+
+    /// Sizes of the maps that depend on it.
+    pub(super) fn sizes(self) -> [(&'static str, u32); 5] {
+        let streams = if self.tap() { abi::STREAMS } else { STDIO_STREAMS };
+        let cpus = aya::util::nr_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok());
+        [
+            ("TAP_SCRATCH", cpus.unwrap_or(1)),
+            ("TAP_CHUNKS", if self.tap() { self.ring_bytes } else { STDIO_RING_BYTES }),
+            ("TAP_STREAMS", streams),
+            ("TAP_OPERATIONS", streams),
+            ("TAP_SOCKETS", streams.min(abi::SOCKETS)),
+        ]
+    }
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// When.
+    pub time: Time,
+    /// Whose.
+    pub process: ProcessKey,
+    /// The thread.
+    pub tid: u32,
+    /// What names the connection within the process.
+    pub connection: u64,
+    /// Which way.
+    pub direction: Direction,
+    /// The descriptor that was used, where it is known.
+    pub descriptor: Option<u32>,
+    /// What it is.
+    pub what: What,
+}
+
+/// What a record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Plaintext of a TLS library, from this position of its direction on.
+    Text { offset: u64, bytes: Vec<u8> },
+    /// The library gave the connection's object back.
+    Freed,
+    /// Standard input (to the process) or output.
+    Stdio { offset: u64, bytes: Vec<u8> },
+    /// A socket's first bytes; none where it speaks HTTP in the clear.
+    Hello { socket: Peer, bytes: Vec<u8> },
+    /// A socket was closed.
+    Closed { socket: Peer },
+    /// The process mapped code.
+    Mapped,
+    /// Bytes of a socket in the clear.
+    Clear { offset: u64, bytes: Vec<u8> },
+}
+
+/// A socket of a watched process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address, where the process connected while it was watched.
+    pub address: Option<std::net::SocketAddr>,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Bytes that were received.
+    pub received: u64,
+    /// The connection of a TLS library whose bytes it carries, where it is known.
+    pub carries: Option<u64>,
+    /// What was sent first, from [`abi::state`].
+    pub state: u32,
+}
+
+impl From<Socket> for Peer {
+    fn from(socket: Socket) -> Self {
+        let address = super::clients::address(socket.address, socket.port);
+        let known = socket.port != 0;
+        Self {
+            address: address.filter(|_| known),
+            sent: socket.sent,
+            received: socket.received,
+            carries: Some(socket.carries).filter(|carries| *carries != 0),
+            state: socket.state,
+        }
+    }
+}
+
+/// Where a probe is to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Position of the instruction in the file.
+    pub offset: u64,
+    /// Whether it fires on return of the function that begins there.
+    pub returning: bool,
+    /// What is where.
+    pub site: Site,
+}
+
+/// The tap's maps.
+pub(super) struct Tap {
+    sites: Array<MapData, Plain<Site>>,
+    watched: HashMap<MapData, u32, u32>,
+    sockets: HashMap<MapData, Plain<Descriptor>, Plain<Socket>>,
+    losses: HashMap<MapData, u32, u64>,
+    chunks: RingBuf<MapData>,
+    /// Sites that are free again.
+    free: Vec<u32>,
+    next: u32,
+}
+
+/// Probes that stand; they go when this value goes.
+#[derive(Debug)]
+pub struct Standing {
+    links: Vec<UProbeLink>,
+    sites: Vec<u32>,
+}
+
+impl Tap {
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, Error> {
+        Ok(Self {
+            sites: take(ebpf, "TAP_SITES")?,
+            watched: take(ebpf, "TAP_WATCHED")?,
+            sockets: take(ebpf, "TAP_SOCKETS")?,
+            losses: take(ebpf, "TAP_LOSSES")?,
+            chunks: take(ebpf, "TAP_CHUNKS")?,
+            free: Vec::new(),
+            next: 0,
+        })
+    }
+
+    pub(super) fn watch(&mut self, pid: u32, bits: u32) -> Result<(), String> {
+        let done = if bits == 0 { self.watched.remove(&pid) } else { self.watched.insert(pid, bits, 0) };
+        match done {
+            Err(error) if bits != 0 => Err(reason(&error)),
+            // That it was not there is as good.
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn watched(&self, pid: u32) -> u32 {
+        self.watched.get(&pid, 0).unwrap_or(0)
+    }
+
+    pub(super) fn socket(&self, pid: u32, number: u32) -> Option<Peer> {
+        self.sockets.get(&Plain(Descriptor { pid, number }), 0).ok().map(|socket| socket.0.into())
+    }
+
+    pub(super) fn lost(&self, pid: u32) -> u64 {
+        self.losses.get(&pid, 0).unwrap_or(0)
+    }
+
+    pub(super) fn attach(
+        &mut self,
+        ebpf: &mut Ebpf,
+        file: &Path,
+        probes: &[Probe],
+    ) -> Result<Standing, String> {
+        let mut standing = Standing { links: Vec::new(), sites: Vec::new() };
+        let done = probes.iter().try_for_each(|probe| {
+            let index = match self.free.pop() {
+                Some(index) => index,
+                None if self.next < abi::SITES => {
+                    self.next += 1;
+                    self.next - 1
+                }
+                None => return Err(format!("there are {} probes already", abi::SITES)),
+            };
+            standing.sites.push(index);
+            self.sites.set(index, Plain(probe.site), 0).map_err(|error| reason(&error))?;
+            let name = if probe.returning { "tap_return" } else { "tap" };
+            let program = ebpf.program_mut(name).ok_or("not in the object")?;
+            let program: &mut UProbe = program.try_into().map_err(|error| reason(&error))?;
+            let point = UProbeAttachPoint {
+                location: UProbeAttachLocation::AbsoluteOffset(probe.offset),
+                cookie: Some(index.into()),
+            };
+            let link = program
+                .attach(point, file, UProbeScope::AllProcesses)
+                .and_then(|id| program.take_link(id))
+                .map_err(|error| reason(&error))?;
+            standing.links.push(link);
+            Ok(())
+        });
+        match done {
+            Ok(()) => Ok(standing),
+            Err(why) => {
+                self.detach(standing);
+                Err(why)
+            }
+        }
+    }
+
+    pub(super) fn detach(&mut self, standing: Standing) {
+        drop(standing.links);
+        self.free.extend(standing.sites);
+    }
+
+    pub(super) fn drain(&mut self, clock: Clock, most: usize, out: &mut Vec<Chunk>) -> usize {
+        let mut taken = 0;
+        while taken < most
+            && let Some(record) = self.chunks.next()
+        {
+            taken += record.len();
+            out.extend(chunk(&record, clock));
+        }
+        taken
+    }
+}
+
+/// Reads one record; `None` where it is not one of ours.
+fn chunk(record: &[u8], clock: Clock) -> Option<Chunk> {
+    let (head, payload) = record.split_at_checked(size_of::<Head>())?;
+    let long = |at: usize| Some(u64::from_ne_bytes(*head.get(at..)?.first_chunk()?));
+    let word = |at: usize| Some(u32::from_ne_bytes(*head.get(at..)?.first_chunk()?));
+    let (time, started, connection, offset) = (long(0)?, long(8)?, long(16)?, long(24)?);
+    let (kind, pid, tid, direction) = (word(32)?, word(36)?, word(40)?, word(44)?);
+    let (descriptor, bytes) = (word(48)?, word(52)?);
+    let payload = payload.get(..usize::try_from(bytes).ok()?)?;
+    let what = match kind {
+        abi::chunk::TEXT => What::Text { offset, bytes: payload.to_vec() },
+        abi::chunk::FREED => What::Freed,
+        abi::chunk::STDIO => What::Stdio { offset, bytes: payload.to_vec() },
+        abi::chunk::CLEAR => What::Clear { offset, bytes: payload.to_vec() },
+        abi::chunk::HELLO => {
+            let (socket, bytes) = socket(payload)?;
+            What::Hello { socket, bytes: bytes.to_vec() }
+        }
+        abi::chunk::CLOSED => What::Closed { socket: socket(payload)?.0 },
+        abi::chunk::MAPPED => What::Mapped,
+        _ => return None,
+    };
+    Some(Chunk {
+        time: clock.wall(time),
+        process: clock.process(pid, started),
+        tid,
+        connection,
+        direction: if direction == abi::SENT { Direction::ToOrigin } else { Direction::ToClient },
+        descriptor: descriptor.checked_sub(1),
+        what,
+    })
+}
+
+fn socket(payload: &[u8]) -> Option<(Peer, &[u8])> {
+    let (head, rest) = payload.split_at_checked(size_of::<Socket>())?;
+    let long = |at: usize| Some(u64::from_ne_bytes(*head.get(at..)?.first_chunk()?));
+    let word = |at: usize| Some(u32::from_ne_bytes(*head.get(at..)?.first_chunk()?));
+    let socket = Socket {
+        sent: long(0)?,
+        received: long(8)?,
+        time_ns: long(16)?,
+        carries: long(24)?,
+        address: [word(32)?, word(36)?, word(40)?, word(44)?],
+        port: word(48)?,
+        state: word(52)?,
+    };
+    Some((socket.into(), rest))
+}
+
+/// Whether uprobes with cookies and the raw tracepoint of system calls exist here.
+pub(super) const SINCE: &str = "5.15";
+
+/// The machine's words are those of x86-64: another one has other registers and other numbers of system calls.
+pub fn supported() -> Result<(), io::Error> {
+    if cfg!(target_arch = "x86_64") {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the tap knows x86-64 alone; use the proxy"))
+    }
+}

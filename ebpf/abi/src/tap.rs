@@ -1,0 +1,217 @@
+//! Records of the tap: plaintext as a process hands it to its TLS library, and what its sockets did meanwhile.
+
+/// Most bytes of one record's payload.
+pub const PIECE_BYTES: usize = 64 * 1024;
+/// Most pieces of one operation of a library or one system call. What is longer shows as a jump of the offset.
+pub const PIECES: u32 = 32;
+/// Size of the ring buffer of chunks unless the operator says otherwise; a power of two.
+pub const TAP_RING_BYTES: u32 = 32 * 1024 * 1024;
+/// Most probe sites.
+pub const SITES: u32 = 4096;
+/// Most operations under way, and most streams whose offset is remembered; the least recently used go first.
+pub const STREAMS: u32 = 32 * 1024;
+/// Most sockets that are followed.
+pub const SOCKETS: u32 = 16 * 1024;
+/// Most processes that are watched by their number.
+pub const WATCHED: u32 = 16 * 1024;
+/// Longest ClientHello that is handed over.
+pub const HELLO_BYTES: usize = 4096;
+
+/// Where a value is when a probe fires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Place {
+    /// From [`place`].
+    pub kind: u8,
+    /// Index of the 8-byte word in `struct pt_regs`.
+    pub register: u8,
+    /// Bytes from where the register points.
+    pub offset: i16,
+}
+
+/// Kinds of [`Place`].
+pub mod place {
+    /// There is no such value.
+    pub const NONE: u8 = 0;
+    /// The low half of a register, as a signed number.
+    pub const REGISTER32: u8 = 1;
+    /// A register.
+    pub const REGISTER64: u8 = 2;
+    /// Four bytes of memory, as a signed number.
+    pub const MEMORY32: u8 = 3;
+    /// Eight bytes of memory.
+    pub const MEMORY64: u8 = 4;
+    /// Four bytes where the operation's `out` points.
+    pub const OUT32: u8 = 5;
+    /// Eight bytes where the operation's `out` points.
+    pub const OUT64: u8 = 6;
+    /// What the pointer in eight bytes of memory points to.
+    pub const BEHIND64: u8 = 7;
+}
+
+/// Kinds of [`Site`].
+pub mod site {
+    /// An operation that writes begins.
+    pub const ENTER_WRITE: u32 = 1;
+    /// An operation that reads begins.
+    pub const ENTER_READ: u32 = 2;
+    /// An operation that writes ends.
+    pub const LEAVE_WRITE: u32 = 3;
+    /// An operation that reads ends.
+    pub const LEAVE_READ: u32 = 4;
+    /// A connection's object is given back.
+    pub const FREE: u32 = 5;
+}
+
+/// When an operation that ends has moved bytes.
+pub mod rule {
+    /// When the count is positive.
+    pub const ALWAYS: u32 = 0;
+    /// When `ok` is positive too.
+    pub const POSITIVE: u32 = 1;
+    /// When `ok` is zero.
+    pub const ZERO: u32 = 2;
+}
+
+/// One place in the code of a TLS library.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Site {
+    /// From [`site`].
+    pub kind: u32,
+    /// From [`rule`].
+    pub rule: u32,
+    /// What names the thread of execution where that is not the kernel's thread.
+    pub thread: Place,
+    /// What names the connection.
+    pub connection: Place,
+    /// The bytes.
+    pub buffer: Place,
+    /// Where the operation will write its count.
+    pub out: Place,
+    /// Whether it worked.
+    pub ok: Place,
+    /// How many bytes it moved.
+    pub count: Place,
+}
+
+/// What a chunk is.
+pub mod chunk {
+    /// Plaintext.
+    pub const TEXT: u32 = 1;
+    /// A connection's object was given back.
+    pub const FREED: u32 = 2;
+    /// Bytes of a process's standard input or output.
+    pub const STDIO: u32 = 3;
+    /// A socket's first bytes, a ClientHello: a [`super::Socket`], then the bytes.
+    pub const HELLO: u32 = 4;
+    /// A socket was closed: a [`super::Socket`].
+    pub const CLOSED: u32 = 5;
+    /// A process mapped code into its memory.
+    pub const MAPPED: u32 = 6;
+    /// Bytes of a socket on which HTTP is spoken in the clear. The first of them come after a `HELLO`.
+    pub const CLEAR: u32 = 7;
+}
+
+/// To the peer.
+pub const SENT: u32 = 0;
+/// From the peer.
+pub const RECEIVED: u32 = 1;
+
+/// Start of each record in the tap's ring buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Chunk {
+    /// When the operation ended.
+    pub time_ns: u64,
+    /// When the process was started.
+    pub started_ns: u64,
+    /// What names the connection within the process.
+    pub connection: u64,
+    /// Position of the first byte in its direction, from where watching began.
+    pub offset: u64,
+    /// From [`chunk`].
+    pub kind: u32,
+    /// Thread group id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// [`SENT`] or [`RECEIVED`].
+    pub direction: u32,
+    /// The descriptor that the operation used, plus one; zero where it used none.
+    pub descriptor: u32,
+    /// Bytes that follow.
+    pub bytes: u32,
+}
+
+/// A socket of a watched process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Socket {
+    /// Bytes that were sent since it is followed.
+    pub sent: u64,
+    /// Bytes that were received.
+    pub received: u64,
+    /// When it was connected, or first seen.
+    pub time_ns: u64,
+    /// The connection of a TLS library whose bytes it carries: one whose operation used it, or one whose last
+    /// operation of the same thread gave about as many bytes as were then sent. Zero where there was none.
+    pub carries: u64,
+    /// The peer's address, as [`crate::Origin`] holds one.
+    pub address: [u32; 4],
+    /// The peer's port, host order; zero where it is not known.
+    pub port: u32,
+    /// From [`state`].
+    pub state: u32,
+}
+
+/// What a socket was found to carry.
+pub mod state {
+    /// Nothing was sent yet.
+    pub const NEW: u32 = 0;
+    /// TLS.
+    pub const TLS: u32 = 1;
+    /// HTTP in the clear.
+    pub const HTTP: u32 = 2;
+    /// Something else, or it was met in the middle.
+    pub const OTHER: u32 = 3;
+}
+
+/// A descriptor of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Descriptor {
+    /// Thread group id.
+    pub pid: u32,
+    /// Its number.
+    pub number: u32,
+}
+
+/// What to look at in a process, as bits.
+pub mod watch {
+    /// TLS libraries and sockets.
+    pub const TLS: u32 = 1;
+    /// Standard input and output.
+    pub const STDIO: u32 = 2;
+}
+
+/// What the tap looks at. Written once, before anything is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Tap {
+    /// Bits of [`watch`] for each process of the cgroup.
+    pub cgroup: u32,
+    /// Bits of [`watch`] for every process of the machine.
+    pub all: u32,
+    /// Trackway itself, which is never looked at.
+    pub own: u32,
+    /// Whether sockets in the clear are read too.
+    pub clear: u32,
+}
+
+const _: () = assert!(size_of::<Place>() == 4);
+const _: () = assert!(size_of::<Site>() == 32);
+const _: () = assert!(size_of::<Chunk>() == 56);
+const _: () = assert!(size_of::<Socket>() == 56);
+const _: () = assert!(size_of::<Descriptor>() == 8);
+const _: () = assert!(size_of::<Tap>() == 16);

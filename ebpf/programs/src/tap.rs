@@ -1,0 +1,174 @@
+//! Probes in TLS libraries: plaintext as a process hands it over, or gets it.
+//!
+//! One program for every library: the attach cookie names a [`Site`], which says where the arguments are. What an
+//! operation was given is kept from its beginning to its end, because only then is it known how much it moved;
+//! an operation that ends where no probe stands is overwritten by the thread's next one.
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_probe_read_kernel, bpf_probe_read_user};
+use aya_ebpf::macros::{map, uprobe, uretprobe};
+use aya_ebpf::maps::{Array, LruHashMap};
+use aya_ebpf::programs::{ProbeContext, RetProbeContext};
+use trackway_abi::counter;
+use trackway_abi::tap::{Place, SITES, STREAMS, Site, chunk, place, rule, site, watch};
+
+use crate::maps::count;
+use crate::stream::{self, Source, What};
+use crate::watch::{self as watched, Watched};
+
+/// What each probe finds where.
+#[map]
+pub static TAP_SITES: Array<Site> = Array::with_max_entries(SITES, 0);
+
+/// Operations that have begun.
+#[map]
+pub static TAP_OPERATIONS: LruHashMap<Thread, Operation> = LruHashMap::with_max_entries(STREAMS, 0);
+
+/// Who is at work, and on which side: a read may write in between, and the other way round.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Thread {
+    /// The kernel's thread, or what the runtime has in its place.
+    pub thread: u64,
+    pub pid: u32,
+    pub direction: u32,
+}
+
+/// What an operation was given.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Operation {
+    pub connection: u64,
+    /// Zero where the operation has ended.
+    pub buffer: u64,
+    pub out: u64,
+    /// The descriptor that it used so far, plus one.
+    pub descriptor: u64,
+    /// Bytes that it moved, once it has ended.
+    pub moved: u64,
+}
+
+#[uprobe]
+pub fn tap(ctx: ProbeContext) -> u32 {
+    fire(&ctx);
+    0
+}
+
+#[uretprobe]
+pub fn tap_return(ctx: RetProbeContext) -> u32 {
+    fire(&ctx);
+    0
+}
+
+#[inline(always)]
+fn fire<C: EbpfContext>(ctx: &C) {
+    let Some(who) = watched::current(watch::TLS) else { return };
+    let regs = ctx.as_ptr() as u64;
+    // SAFETY: the context is the kernel's.
+    let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    let Some(site) = TAP_SITES.get_ptr(cookie as u32) else { return };
+    // SAFETY: the map gave the pointer; its values are written before a probe that names them is attached.
+    let site = unsafe { *site };
+    count(counter::TAP_FIRED);
+    match site.kind {
+        // One call for both directions: the verifier walks each of them through all that follows.
+        site::ENTER_WRITE | site::ENTER_READ => enter(&who, regs, &site, site.kind - site::ENTER_WRITE),
+        site::LEAVE_WRITE | site::LEAVE_READ => leave(&who, regs, &site, site.kind - site::LEAVE_WRITE),
+        site::FREE => {
+            let connection = value(regs, site.connection, 0) as u64;
+            stream::forget(&who, connection);
+            stream::mark(&who, chunk::FREED, connection, 0);
+        }
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn thread(who: &Watched, regs: u64, place: Place, direction: u32) -> Thread {
+    let thread = if place.kind == place::NONE { u64::from(who.tid) } else { value(regs, place, 0) as u64 };
+    Thread { thread, pid: who.pid, direction }
+}
+
+#[inline(always)]
+fn enter(who: &Watched, regs: u64, site: &Site, direction: u32) {
+    let operation = Operation {
+        connection: value(regs, site.connection, 0) as u64,
+        buffer: value(regs, site.buffer, 0) as u64,
+        out: value(regs, site.out, 0) as u64,
+        descriptor: 0,
+        moved: 0,
+    };
+    // Where there is no room the end of the operation finds nothing, and the next offset shows no gap: the table
+    // drops the least recently used, so that this takes more operations at once than it holds.
+    let _full = TAP_OPERATIONS.insert(&thread(who, regs, site.thread, direction), &operation, 0);
+}
+
+#[inline(always)]
+fn leave(who: &Watched, regs: u64, site: &Site, direction: u32) {
+    let Some(found) = TAP_OPERATIONS.get_ptr_mut(&thread(who, regs, site.thread, direction)) else { return };
+    // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
+    let operation = unsafe {
+        let operation = *found;
+        (*found).buffer = 0;
+        operation
+    };
+    if operation.buffer == 0 {
+        return;
+    }
+    let worked = match site.rule {
+        rule::POSITIVE => value(regs, site.ok, operation.out) > 0,
+        rule::ZERO => value(regs, site.ok, operation.out) == 0,
+        _ => true,
+    };
+    if !worked {
+        return;
+    }
+    let moved = value(regs, site.count, operation.out);
+    if moved <= 0 {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe { (*found).moved = moved as u64 };
+    let source = Source::one(operation.buffer, moved as u64);
+    let (connection, descriptor) = (operation.connection, operation.descriptor as u32);
+    stream::hand_over(who, &What { connection, kind: chunk::TEXT, direction, descriptor }, &source);
+}
+
+/// A value at a probe. What cannot be read is zero, which stands for nothing at each of its uses.
+#[inline(never)]
+fn value(regs: u64, place: Place, out: u64) -> i64 {
+    let address = match place.kind {
+        place::NONE => return 0,
+        place::OUT32 | place::OUT64 => out,
+        _ => word(regs, place.register).wrapping_add(place.offset as i64 as u64),
+    };
+    match place.kind {
+        place::REGISTER32 => i64::from(address as i32),
+        place::REGISTER64 => address as i64,
+        place::MEMORY32 | place::OUT32 => i64::from(user::<i32>(address)),
+        place::MEMORY64 | place::OUT64 => user::<i64>(address),
+        place::BEHIND64 => user::<i64>(user::<u64>(address)),
+        _ => 0,
+    }
+}
+
+/// A word of the saved registers. The helper takes any address, the verifier no computed one into the context.
+#[inline(always)]
+fn word(regs: u64, register: u8) -> u64 {
+    let mut word = 0_u64;
+    let at = regs + u64::from(register & 31) * 8;
+    // SAFETY: the helper checks each access.
+    let read = unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 8, at as *const _) };
+    if read == 0 { word } else { 0 }
+}
+
+/// A value in the process's memory.
+#[inline(always)]
+pub fn user<T: Default>(address: u64) -> T {
+    let mut value = T::default();
+    // SAFETY: the helper checks each access; integers alone are read.
+    let read = unsafe {
+        bpf_probe_read_user((&raw mut value).cast(), size_of::<T>() as u32, address as *const _)
+    };
+    if read == 0 { value } else { T::default() }
+}
