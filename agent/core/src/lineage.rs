@@ -22,11 +22,10 @@ mod turn;
 
 use std::collections::{HashMap, VecDeque};
 
-use serde_json::Value;
-
-use crate::call::{Call, Llm};
+use crate::call::{Call, Llm, Mcp};
 use crate::flow::Time;
 use crate::limits;
+use crate::process::ProcessKey;
 pub use groups::{Group, Groups, Link, Tool};
 use history::Index;
 use past::{Past, Scope};
@@ -132,8 +131,14 @@ impl Lineage {
     }
 
     /// The open tool call that a call of a tool server carries out.
-    pub fn carried_out(&mut self, call: &Call, name: &str, arguments: &Value) -> Option<(ToolNumber, Rule)> {
-        let found = self.tools.carried_out(call, name, arguments)?;
+    pub fn carried_out(
+        &mut self,
+        mcp: &Mcp,
+        start: Time,
+        process: Option<ProcessKey>,
+    ) -> Option<(ToolNumber, Rule)> {
+        let (name, arguments) = (mcp.tool_name.as_ref()?, mcp.tool_arguments.as_ref()?);
+        let found = self.tools.carried_out(name, arguments, start, process)?;
         self.tools.carry(found.0);
         Some(found)
     }

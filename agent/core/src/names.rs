@@ -126,6 +126,7 @@ names! {
     RUN_UNPRICED = "agent.run.calls_without_cost";
     RUN_UNKNOWN_USAGE = "agent.run.calls_without_usage";
     RUN_HTTP_CALLS = "agent.run.http_calls";
+    RUN_PIPE_CALLS = "agent.run.pipe_calls";
     RUN_PROCESSES = "agent.run.processes";
     RUN_UNREAD = "agent.run.unread_connections";
     PROVIDER_INFERRED = "trackway.provider.inferred";
@@ -165,6 +166,8 @@ names! {
     UNREAD_BYTES_OUT = "trackway.unread.bytes_sent";
     UNREAD_BYTES_IN = "trackway.unread.bytes_received";
     LOST_FACTS = "trackway.lost.process_facts";
+    LOST_MESSAGES = "trackway.lost.pipe_messages";
+    MCP_SERVER_PID = "trackway.mcp.server.pid";
     EXIT_SIGNAL = "trackway.process.signal";
     ARGS_TRUNCATED = "trackway.process.args_truncated";
     THREAD_ID = "trackway.thread.id";

@@ -4,9 +4,10 @@
 //! - The result does not depend on how the inputs of different sources interleave: `order` hands them on by
 //!   their times.
 //! - Every span says by which rule it got its place (`trackway.link.rule`): `tool_call_id`, `name_and_order`,
-//!   `server` (the provider ran the tool), `command_in_arguments`, `url_in_arguments`, `parentage` (by the
-//!   process's parents), `window` (it began while one tool alone was open: inferred), `process` (a call, by the
-//!   process that made it), `run` (no more is known).
+//!   `server` (the provider ran the tool), `name_and_arguments` (a tool server's call is what the tool asks for),
+//!   `command_in_arguments`, `url_in_arguments`, `parentage` (by the process's parents), `window` (it began while
+//!   one tool alone was open: inferred), `process` (a call, by the process that made it), `run` (no more is
+//!   known).
 //! - A span goes out once its place is certain; what stays uncertain goes out when the run ends.
 
 mod ask;
@@ -20,6 +21,7 @@ mod http;
 mod messages;
 mod order;
 mod outcome;
+mod pipe;
 mod place;
 mod process;
 mod resource;
@@ -36,13 +38,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::call::{Call, Llm};
-use crate::flow::{Time, Unread};
+use crate::flow::{Direction, Time, Unread};
 use crate::lineage::{CallNumber, Lineage};
+use crate::observe::PipeCall;
 use crate::process::{ProcessFact, ProcessKey};
 use crate::telemetry::{Content, Resource, Span, SpanId, TraceId};
 
 use conversation::Conversations;
 use order::{Input, Order};
+use pipe::Piped;
 use process::Processes;
 use tool::Tools;
 pub use trace::{Above, Scope};
@@ -88,6 +92,8 @@ pub struct Totals {
     pub loops: u64,
     /// Plain HTTP calls.
     pub http_calls: u64,
+    /// Calls of tool servers over pipes.
+    pub pipe_calls: u64,
     /// Connections seen and not read.
     pub unread: u64,
     /// Processes.
@@ -110,6 +116,8 @@ pub struct Totals {
     pub calls_without_usage: u64,
     /// Process facts that the kernel's buffer lost.
     pub lost_facts: u64,
+    /// Messages between agents and their tool servers that were lost.
+    pub lost_messages: u64,
 }
 
 /// How often a limit was hit.
@@ -250,6 +258,20 @@ impl Run {
     /// Takes a connection that was not read.
     pub fn unread(&mut self, unread: Unread) {
         self.take(Input::Unread(Box::new(unread)));
+    }
+
+    /// Takes a call that `client` made of a tool server over pipes (MCP's stdio transport). What the server
+    /// asks, and what expects no answer, is no call of the client's, and makes no span.
+    pub fn pipe(&mut self, pipe: PipeCall, client: ProcessKey, server: Option<ProcessKey>) {
+        if pipe.direction == Direction::ToOrigin && pipe.mcp.id.is_some() && pipe.mcp.method.is_some() {
+            self.take(Input::Pipe(Box::new(Piped { call: pipe, client, server })));
+        }
+    }
+
+    /// Counts messages on pipes that were lost on their way, or too many to be followed
+    /// ([`crate::observe::Pipe::lost`]).
+    pub fn pipe_lost(&mut self, count: u64) {
+        self.totals.lost_messages += count;
     }
 
     /// Appends the spans whose place in the tree is certain by now.

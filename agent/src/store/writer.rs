@@ -485,7 +485,10 @@ impl Sum {
             self.reasoning += facts.reasoning.unwrap_or(0);
             self.cost = self.cost.saturating_add(facts.cost.unwrap_or(0));
             self.unpriced += i64::from(facts.unpriced);
-        } else if facts.op.as_deref() == Some("execute_tool") && !has(names::HTTP_METHOD) {
+        } else if facts.op.as_deref() == Some("execute_tool")
+            && !has(names::HTTP_METHOD)
+            && !has(names::MCP_METHOD_NAME)
+        {
             self.tool_calls += 1;
             self.tool_errors += failed;
         } else if has(names::UNREAD_REASON) {

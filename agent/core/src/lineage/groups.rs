@@ -70,9 +70,7 @@ impl Groups {
                 self.step(exchange, llm, &step);
             }
             Kind::Mcp(mcp) => {
-                if let (Some(name), Some(arguments)) = (&mcp.tool_name, &mcp.tool_arguments)
-                    && let Some((tool, rule)) = self.lineage.carried_out(call, name, arguments)
-                {
+                if let Some((tool, rule)) = self.lineage.carried_out(mcp, call.start, call.process) {
                     self.carried_out(exchange, tool, rule);
                 }
             }

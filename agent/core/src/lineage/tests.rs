@@ -272,7 +272,11 @@ fn a_tool_server_is_called_for_an_open_tool_call() {
     let mut call = None;
     script.take_as(&llm(vec![text("user", "Else")], text("assistant", "Else")), |it| call = Some(it.clone()));
     let call = call.unwrap();
-    let mut find = |name: &str, arguments: &Value| script.lineage.carried_out(&call, name, arguments);
+    let mut find = |name: &str, arguments: &Value| {
+        let (tool_name, tool_arguments) = (Some(name.to_owned()), Some(arguments.clone()));
+        let mcp = Mcp { tool_name, tool_arguments, ..Mcp::default() };
+        script.lineage.carried_out(&mcp, call.start, call.process)
+    };
     assert_eq!(find("add", &json!({"a": 2, "b": 2})), None);
     assert_eq!(find("dd", &json!({"a": 1, "b": 2})), None);
     assert_eq!(find("add", &json!({"b": 2, "a": 1})), Some((asked[0], Rule::NameAndArguments)));

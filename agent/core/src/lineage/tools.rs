@@ -16,6 +16,7 @@ use super::{Answered, CallNumber, Rule, Said, Step, ToolNumber, Waypoint, blank,
 use crate::call::{Call, Llm};
 use crate::flow::Time;
 use crate::limits;
+use crate::process::ProcessKey;
 
 /// A tool call that waits for its result.
 #[derive(Debug)]
@@ -259,19 +260,18 @@ impl Tools {
     /// before it) and the same arguments. `None` where two conversations wait for the same.
     pub(super) fn carried_out(
         &self,
-        call: &Call,
         name: &str,
         arguments: &Value,
+        start: Time,
+        process: Option<ProcessKey>,
     ) -> Option<(ToolNumber, Rule)> {
         let wanted = digest(&[&canonical(arguments)]);
         let same = |open: &Open| {
             let prefix = open.name.strip_suffix(name);
             prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(['_', '-', '.', '/', ':']))
                 && open.arguments == wanted
-                && open.early.0 <= call.start.0 + limits::SKEW_NANOS
-                && (open.scope.process.is_none()
-                    || call.process.is_none()
-                    || open.scope.process == call.process)
+                && open.early.0 <= start.0 + limits::SKEW_NANOS
+                && (open.scope.process.is_none() || process.is_none() || open.scope.process == process)
         };
         let mut fits = self.open.iter().filter(|(number, open)| same(open) && !self.carried.contains(number));
         let (number, first) = fits.next()?;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::pipe::Piped;
 use crate::call::Call;
 use crate::flow::{Time, Unread};
 use crate::limits;
@@ -18,6 +19,7 @@ pub(super) enum Input {
     Fact(ProcessFact),
     Call(Box<Call>),
     Unread(Box<Unread>),
+    Pipe(Box<Piped>),
 }
 
 /// Time, then causes before effects, then the source, then the source's own order.
@@ -61,6 +63,7 @@ fn place(input: &Input) -> (Time, u8, (u64, u64)) {
         Input::Fact(ProcessFact::Fork { child, time, .. }) => (*time, 0, process(child)),
         Input::Fact(ProcessFact::Exec { process: key, time, .. }) => (*time, 1, process(key)),
         Input::Call(call) => (call.end, 2, (call.flow.0, call.index)),
+        Input::Pipe(piped) => (piped.call.until, 2, process(&piped.server.unwrap_or(piped.client))),
         Input::Unread(unread) => (unread.closed, 3, (unread.flow.id.0, 0)),
         Input::Fact(ProcessFact::Exit { process: key, time, .. }) => (*time, 4, process(key)),
         Input::Fact(ProcessFact::Lost { time, .. }) => (*time, 5, (0, 0)),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::call::{Call, Completion, Kind, ToolResult};
+use crate::call::{Call, Completion, Kind, Mcp, ToolResult};
 use crate::redact;
 use crate::telemetry::Status;
 
@@ -50,12 +50,7 @@ pub(super) fn of_call(call: &Call) -> Option<Failure> {
         return Some(Failure::new(kind, &error.message));
     }
     match &call.kind {
-        Kind::Mcp(mcp) if mcp.error.is_some() || mcp.is_error => {
-            let error = mcp.error.as_ref();
-            let kind = error.map_or_else(|| "tool_error".to_owned(), |error| error.code.to_string());
-            let message = error.map_or("the tool marked its result as an error", |error| &error.message);
-            return Some(Failure::new(kind, message));
-        }
+        Kind::Mcp(mcp) if mcp.error.is_some() || mcp.is_error => return of_mcp(mcp),
         Kind::A2a(a2a) => {
             if let Some(error) = &a2a.error {
                 return Some(Failure::new(error.code.to_string(), &error.message));
@@ -73,7 +68,20 @@ pub(super) fn of_call(call: &Call) -> Option<Failure> {
     if let Some(status) = status {
         return Some(Failure::new(status.to_string(), &format!("HTTP status {status}")));
     }
-    match call.completion {
+    of_end(call.completion)
+}
+
+/// Why a message to a tool server failed, where its answer says so.
+pub(super) fn of_mcp(mcp: &Mcp) -> Option<Failure> {
+    match &mcp.error {
+        Some(error) => Some(Failure::new(error.code.to_string(), &error.message)),
+        None => mcp.is_error.then(|| Failure::new("tool_error", "the tool marked its result as an error")),
+    }
+}
+
+/// What it means that an answer ended that way.
+pub(super) fn of_end(completion: Completion) -> Option<Failure> {
+    match completion {
         Completion::Complete => None,
         Completion::Partial => Some(Failure::new("incomplete_response", "the answer was cut off")),
         Completion::Cancelled => {

@@ -47,6 +47,7 @@ impl Run {
         set.count(names::LIMIT_CONVERSATIONS, self.conversations.dropped + self.lineage.forgotten());
         set.texts(names::PROCESS_COMMAND_ARGS, redact::arguments(&self.identity.command), Class::Metadata);
         set.count(names::LOST_FACTS, self.totals.lost_facts);
+        set.count(names::LOST_MESSAGES, self.totals.lost_messages);
         let failure = exited(status, &mut set);
         let word = match status {
             Ok(0) => "ok",
@@ -157,6 +158,7 @@ fn totals(totals: &Totals, set: &mut Attributes) {
     set.count(names::RUN_LOOPS, totals.loops);
     set.count(names::RUN_UNANSWERED, totals.tools_unanswered);
     set.count(names::RUN_HTTP_CALLS, totals.http_calls);
+    set.count(names::RUN_PIPE_CALLS, totals.pipe_calls);
     set.count(names::RUN_PROCESSES, totals.processes);
     set.count(names::RUN_UNREAD, totals.unread);
 }

@@ -37,7 +37,7 @@ pub(super) fn batch(call: &Call) -> impl Iterator<Item = Call> + '_ {
 }
 
 /// The span's name is the method and the tool or prompt that it names, never the address of a resource.
-fn tool(mcp: &Mcp, set: &mut Attributes) -> Option<String> {
+pub(super) fn tool(mcp: &Mcp, set: &mut Attributes) -> Option<String> {
     set.maybe(names::MCP_SESSION_ID, mcp.session_id.as_deref());
     set.maybe(names::MCP_PROTOCOL_VERSION, mcp.protocol_version.as_deref());
     id(mcp.id.as_ref(), set);

@@ -3,6 +3,7 @@
 mod build;
 mod calls;
 mod order;
+mod pipes;
 mod processes;
 mod scope;
 mod signals;

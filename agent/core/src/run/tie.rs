@@ -9,7 +9,7 @@ use super::order::Input;
 use super::outcome::{self, Failure};
 use super::process::Image;
 use super::{Above, Run, Scope, Spoken, chat, http, rpc};
-use crate::call::{Call, Kind, Llm, ToolCall};
+use crate::call::{Call, Kind, Llm, Mcp, ToolCall};
 use crate::flow::{Time, Unread};
 use crate::lineage::{CallNumber, Step};
 use crate::process::{ProcessFact, ProcessKey};
@@ -22,6 +22,7 @@ impl Run {
             Input::Fact(fact) => self.fact(fact),
             Input::Call(call) => self.tie_call(&call),
             Input::Unread(unread) => self.tie_unread(&unread),
+            Input::Pipe(piped) => self.tie_pipe(&piped),
         }
     }
 
@@ -55,7 +56,7 @@ impl Run {
         }
     }
 
-    fn heard(&mut self, time: Time) {
+    pub(super) fn heard(&mut self, time: Time) {
         self.latest = self.latest.max(time);
     }
 
@@ -190,7 +191,8 @@ impl Run {
         let whole = format!("{}{}", http::origin(&call.http), call.http.path);
         let mut urls = vec![whole.trim_end_matches('/').to_owned()];
         urls.extend(call.http.query.as_ref().map(|query| format!("{whole}?{query}")));
-        if let Some((tool, named)) = self.carried_out(call) {
+        let carried = |mcp| self.carried_out(mcp, call.start, call.process);
+        if let Some((tool, named)) = tool_call(call).and_then(carried) {
             (parent, rule) = (tool, named);
         } else if let Some(tool) = self.tools.holding(&urls, call.start, call.process) {
             (parent, rule) = (tool, "url_in_arguments");
@@ -209,10 +211,13 @@ impl Run {
     }
 
     /// The tool that a call of a tool server carries out.
-    fn carried_out(&mut self, call: &Call) -> Option<(SpanId, &'static str)> {
-        let Kind::Mcp(mcp) = &call.kind else { return None };
-        let (name, arguments) = (mcp.tool_name.as_ref()?, mcp.tool_arguments.as_ref()?);
-        let (tool, rule) = self.lineage.carried_out(call, name, arguments)?;
+    pub(super) fn carried_out(
+        &mut self,
+        mcp: &Mcp,
+        start: Time,
+        process: Option<ProcessKey>,
+    ) -> Option<(SpanId, &'static str)> {
+        let (tool, rule) = self.lineage.carried_out(mcp, start, process)?;
         Some((self.tools.span(tool)?, rule.word()))
     }
 
@@ -261,6 +266,11 @@ impl Run {
         let make = || super::resource::of(&self.identity, root, image);
         Arc::clone(self.own.get_or_insert_with(make))
     }
+}
+
+/// What a call asks of a tool server.
+fn tool_call(call: &Call) -> Option<&Mcp> {
+    if let Kind::Mcp(mcp) = &call.kind { Some(mcp) } else { None }
 }
 
 /// A tie to another span, with the rule that found it.

@@ -20,6 +20,8 @@ pub struct PipeCall {
     pub start: Time,
     /// The answer's last byte; `None` for notifications and for what was never answered.
     pub end: Option<Time>,
+    /// When it was answered; of what was not, the last that was heard on the streams before it was let go.
+    pub until: Time,
     /// What it was.
     pub mcp: Mcp,
 }
@@ -37,6 +39,8 @@ pub struct Pipe {
     looked: usize,
     /// The revision of the protocol that both sides agreed on.
     revision: Option<String>,
+    /// When anything last passed.
+    latest: Time,
     lost: u64,
 }
 
@@ -87,6 +91,7 @@ impl Pipe {
     /// Takes bytes of one direction; appends the calls that they completed.
     pub fn push(&mut self, direction: Direction, bytes: &[u8], time: Time, out: &mut Vec<PipeCall>) {
         let side = usize::from(direction == Direction::ToClient);
+        self.latest = self.latest.max(time);
         let mut rest = bytes;
         while !rest.is_empty() && !self.is_other() {
             // Up to the bound and no byte further, however the bytes were cut.
@@ -113,7 +118,7 @@ impl Pipe {
     /// Nothing more comes; appends what was never answered.
     pub fn finish(&mut self, out: &mut Vec<PipeCall>) {
         self.held = 0;
-        out.extend(self.open.drain(..).map(|open| open.end(None)));
+        out.extend(self.open.drain(..).map(|open| open.end(None, self.latest)));
     }
 
     fn line(&mut self, direction: Direction, sieve: Sieve, time: Time, out: &mut Vec<PipeCall>) {
@@ -156,7 +161,7 @@ impl Pipe {
         let mut talk = mcp::Talk::alone(&message, &mut room);
         talk.revision(self.revision.as_deref());
         let Some(id) = message.member("id").cloned() else {
-            out.push(PipeCall { direction, start: time, end: None, mcp: talk.finish(false) });
+            out.push(PipeCall { direction, start: time, end: None, until: time, mcp: talk.finish(false) });
             return;
         };
         self.open.push_back(Open { direction, start: time, id, token, bytes, talk, room });
@@ -165,7 +170,7 @@ impl Pipe {
             let Some(oldest) = self.open.pop_front() else { break };
             self.held -= oldest.bytes;
             self.lost += 1;
-            out.push(oldest.end(None));
+            out.push(oldest.end(None, time));
         }
     }
 
@@ -186,7 +191,7 @@ impl Pipe {
         };
         self.held -= open.bytes;
         open.talk.answer(message, true, &mut open.room);
-        let call = open.end(Some(time));
+        let call = open.end(Some(time), time);
         if call.mcp.method.as_deref() == Some("initialize") {
             self.revision.clone_from(&call.mcp.protocol_version);
         }
@@ -195,8 +200,8 @@ impl Pipe {
 }
 
 impl Open {
-    fn end(self, end: Option<Time>) -> PipeCall {
-        PipeCall { direction: self.direction, start: self.start, end, mcp: self.talk.finish(false) }
+    fn end(self, end: Option<Time>, until: Time) -> PipeCall {
+        PipeCall { direction: self.direction, start: self.start, end, until, mcp: self.talk.finish(false) }
     }
 }
 
@@ -275,6 +280,7 @@ mod tests {
         let call = &whole[3].mcp;
         assert!(call.is_error);
         assert_eq!(call.tool_name.as_deref(), Some("add"));
+        assert_eq!(whole[4].until, Time(9));
         for size in 1..60 {
             assert_eq!(talk(size).0, whole, "{size}");
         }

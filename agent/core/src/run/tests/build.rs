@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, Completion, Http, Kind, Llm, Message, Part, ToolCall, ToolResult, Usage};
 use crate::flow::{FlowId, Plane, Time};
+use crate::observe::PipeCall;
 use crate::process::{ProcessFact, ProcessKey};
 use crate::run::{Identity, Run, Scope, Totals};
 use crate::telemetry::{AttributeValue, Content, Resource, Span, TraceId};
@@ -124,6 +125,8 @@ pub(super) fn exit(pid: u32, time: u64, code: i32) -> ProcessFact {
 pub(super) enum Step {
     Call(Box<Call>),
     Fact(ProcessFact),
+    /// A call over pipes, its client, and its server.
+    Pipe(Box<PipeCall>, ProcessKey, Option<ProcessKey>),
 }
 
 impl From<Call> for Step {
@@ -142,6 +145,7 @@ pub(super) fn take(run: &mut Run, step: Step) {
     match step {
         Step::Call(call) => run.call(*call),
         Step::Fact(fact) => run.process(fact),
+        Step::Pipe(call, client, server) => run.pipe(*call, client, server),
     }
 }
 

@@ -60,6 +60,7 @@ fn source(step: &Step) -> (u8, u64) {
             (1, u64::from(process.pid))
         }
         Step::Fact(Lost { .. }) => (2, 0),
+        Step::Pipe(_, client, server) => (3, u64::from(server.unwrap_or(*client).pid)),
     }
 }
 
@@ -78,6 +79,7 @@ fn time(step: &Step) -> u64 {
     use crate::process::ProcessFact::{Exec, Exit, Fork, Lost};
     let at = match step {
         Step::Call(call) => call.end,
+        Step::Pipe(call, ..) => call.until,
         Step::Fact(Fork { time, .. } | Exec { time, .. } | Exit { time, .. } | Lost { time, .. }) => *time,
     };
     at.since(ms(0)) / 1_000_000
