@@ -398,6 +398,8 @@ pub(super) fn summary(row: &Row<'_>, here: &str) -> rusqlite::Result<Summary> {
             loops: number(35)?,
             retries: number(36)?,
             tools_unanswered: number(37)?,
+            // What only the root span says.
+            ..Totals::default()
         },
         written: number(29)?,
         pid: owner.pid,
