@@ -71,6 +71,7 @@ names! {
     SERVER_ADDRESS = "server.address";
     SERVER_PORT = "server.port";
     HTTP_METHOD = "http.request.method";
+    HTTP_METHOD_ORIGINAL = "http.request.method_original";
     HTTP_STATUS = "http.response.status_code";
     HTTP_REQUEST_BODY_SIZE = "http.request.body.size";
     HTTP_RESPONSE_BODY_SIZE = "http.response.body.size";

@@ -18,6 +18,7 @@ mod conversation;
 mod emit;
 mod evidence;
 mod http;
+mod link;
 mod messages;
 mod order;
 mod outcome;

@@ -35,7 +35,9 @@ pub(super) fn extend(span: &Span, extra: &mut Extra) {
         "execute_tool" => "TOOL",
         "invoke_agent" | "create_agent" => "AGENT",
         "invoke_workflow" => "CHAIN",
-        // A process or a plain call is nothing that OpenInference knows.
+        // A step that is none of the others.
+        "" if span.attribute(names::PROCESS_PID).is_some() => "CHAIN",
+        // A plain call is nothing that OpenInference knows.
         _ => return,
     };
     extra.text(own::SPAN_KIND, kind, Class::Plain);

@@ -38,6 +38,18 @@ fn span(attributes: Vec<Attribute>) -> Span {
     }
 }
 
+#[test]
+fn a_limit_of_choices_is_whole_in_the_newer_conventions() {
+    let top_k = |genai_01, value| {
+        let mut span = span(vec![set(names::REQUEST_TOP_K, AttributeValue::Double(value), Class::Plain)]);
+        Overlays { genai_01, ..Overlays::default() }.apply(&mut span);
+        span.attribute(names::REQUEST_TOP_K).cloned()
+    };
+    assert_eq!(top_k(false, 40.0), Some(AttributeValue::Double(40.0)));
+    assert_eq!(top_k(true, 40.0), Some(AttributeValue::Int(40)));
+    assert_eq!(top_k(true, 0.5), Some(AttributeValue::Double(0.5)));
+}
+
 fn chat() -> Span {
     span(vec![
         plain(names::OPERATION_NAME, "chat"),
@@ -265,10 +277,12 @@ fn newer_names_take_the_place_of_older_ones() {
 
 #[test]
 fn what_is_not_there_adds_nothing() {
-    let process = span(vec![int(names::PROCESS_PID, 7)]);
+    let call = span(vec![plain(names::HTTP_METHOD, "GET")]);
     for overlays in [OPENINFERENCE, LEGACY, GENAI_01] {
-        assert!(added(overlays, &process).is_empty());
+        assert!(added(overlays, &call).is_empty());
     }
+    let process = span(vec![int(names::PROCESS_PID, 7)]);
+    check(OPENINFERENCE, &process, "openinference.span.kind=CHAIN");
     // Content that was cut to something else, and a count that is not known.
     let chat = span(vec![
         plain(names::OPERATION_NAME, "chat"),

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::attributes::Attributes;
 use super::tool::Asked;
 use super::{Run, messages, outcome};
-use crate::call::{Call, Llm, Part, ToolCall, ToolDefinition, ToolResult};
+use crate::call::{Call, Llm, Part, ToolCall, ToolResult};
 use crate::lineage::Step;
 use crate::names;
 use crate::telemetry::{Class, SpanId};
@@ -54,7 +54,7 @@ impl Run {
                         (calling, asked) = (true, true);
                         ordinal += 1;
                         let span = self.tool_id(id, ordinal);
-                        let attributes = tool_attributes(tool, &llm.tools, &rationale);
+                        let attributes = tool_attributes(tool, llm, &rationale);
                         let resource = self.resource(call.process);
                         self.tally(id, |totals| totals.tool_calls += 1);
                         if let Some(trace) = self.traces.of_span(id) {
@@ -71,7 +71,8 @@ impl Run {
                         ordinal += 1;
                         let result = server_result(&message.parts, tool.as_deref());
                         let span = self.tool_id(id, ordinal);
-                        self.server_tool(call, (id, span), tool.as_deref(), name, (item, result), &rationale);
+                        let named = (tool.as_deref(), name.as_str(), llm.agent.as_deref());
+                        self.server_tool(call, (id, span), named, (item, result), &rationale);
                     }
                     _ => {}
                 }
@@ -98,13 +99,14 @@ pub(super) fn same(name: &str, arguments: &serde_json::Value) -> u64 {
     hash.finish()
 }
 
-fn tool_attributes(tool: &ToolCall, offered: &[ToolDefinition], rationale: &[&str]) -> Attributes {
+fn tool_attributes(tool: &ToolCall, llm: &Llm, rationale: &[&str]) -> Attributes {
     let mut set = Attributes::default();
     set.plain(names::OPERATION_NAME, "execute_tool");
     set.plain(names::TOOL_NAME, tool.name.as_str());
     set.plain(names::TOOL_TYPE, "function");
     set.maybe(names::TOOL_CALL_ID, tool.id.as_deref());
-    let definition = offered.iter().find(|definition| definition.name == tool.name);
+    set.maybe(names::AGENT_NAME, llm.agent.as_deref());
+    let definition = llm.tools.iter().find(|definition| definition.name == tool.name);
     if let Some(description) = definition.and_then(|definition| definition.description.as_deref()) {
         set.text(names::TOOL_DESCRIPTION, description, Class::Metadata);
     }

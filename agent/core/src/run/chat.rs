@@ -56,13 +56,7 @@ fn parameters(llm: &Llm, set: &mut Attributes) {
     }
     set.double(names::REQUEST_TEMPERATURE, params.temperature);
     set.double(names::REQUEST_TOP_P, params.top_p);
-    match params.top_k {
-        #[expect(clippy::cast_possible_truncation, reason = "checked to be a whole number in range")]
-        Some(top_k) if top_k.fract() == 0.0 && top_k.abs() < 1e15 => {
-            set.int(names::REQUEST_TOP_K, top_k as i64)
-        }
-        other => set.double(names::REQUEST_TOP_K, other),
-    }
+    set.double(names::REQUEST_TOP_K, params.top_k);
     set.maybe_int(names::REQUEST_MAX_TOKENS, params.max_tokens);
     set.double(names::REQUEST_FREQUENCY_PENALTY, params.frequency_penalty);
     set.double(names::REQUEST_PRESENCE_PENALTY, params.presence_penalty);

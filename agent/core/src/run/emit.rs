@@ -137,8 +137,7 @@ impl Run {
         &mut self,
         call: &Call,
         (chat, span): (SpanId, SpanId),
-        id: Option<&str>,
-        name: &str,
+        (id, name, agent): (Option<&str>, &str, Option<&str>),
         (item, result): Items<'_>,
         rationale: &[&str],
     ) {
@@ -147,6 +146,7 @@ impl Run {
         set.plain(names::TOOL_NAME, name);
         set.plain(names::TOOL_TYPE, "extension");
         set.maybe(names::TOOL_CALL_ID, id);
+        set.maybe(names::AGENT_NAME, agent);
         let member = |keys: &[&str]| keys.iter().find_map(|key| item.get(*key)).filter(|it| !it.is_null());
         if let Some(arguments) = member(&["arguments", "input", "action", "code", "queries"]) {
             set.json(names::TOOL_ARGUMENTS, arguments.clone(), Class::Content);

@@ -15,8 +15,14 @@ pub(super) fn exchange(call: &Call, set: &mut Attributes) {
         set.int(names::SERVER_PORT, http.port);
     }
     // Whose gateway a model was asked through shows in the address alone.
-    set.maybe(names::HTTP_METHOD, Some(&http.method));
     if !http.method.is_empty() {
+        match method(http) {
+            Some(known) => set.plain(names::HTTP_METHOD, known),
+            None => {
+                set.plain(names::HTTP_METHOD, "_OTHER");
+                set.text(names::HTTP_METHOD_ORIGINAL, &http.method, Class::Plain);
+            }
+        }
         set.text(names::URL_FULL, &url(http), Class::Metadata);
     }
     if let Some(status) = http.status {
@@ -27,6 +33,12 @@ pub(super) fn exchange(call: &Call, set: &mut Attributes) {
     let faults = call.faults.iter().take(limits::FAULTS);
     let faults = faults.map(|fault| format!("{}: {}", fault.kind, redact::text(&fault.detail))).collect();
     set.texts(names::FAULTS, faults, Class::Plain);
+}
+
+/// The request's method, where it is one of the conventions' (RFC 9110, and PATCH), which tell cases apart.
+pub(super) fn method(http: &Http) -> Option<&'static str> {
+    const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == http.method)
 }
 
 /// What a plain HTTP call says beyond that.

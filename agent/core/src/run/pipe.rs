@@ -40,7 +40,9 @@ impl Run {
         }
         let name = rpc::tool(&call.mcp, &mut set).unwrap_or_else(|| "MCP".to_owned());
         let resource = self.resource(Some(*client));
+        let links = self.named(call.mcp.traceparent.as_deref(), parent).into_iter().collect();
         let draft = self.draft(self.pipe_id(piped), parent, name, call.start..call.until, set, &resource);
+        let draft = draft.links(links);
         let failure = outcome::of_mcp(&call.mcp).or_else(|| outcome::of_end(completion));
         self.emit(draft.kind(SpanKind::Client).failed(failure));
     }

@@ -3,14 +3,18 @@
 use serde_json::Value;
 
 use super::attributes::Attributes;
-use crate::call::{A2a, Call, Kind, Mcp, RpcError};
+use crate::call::{A2a, Call, Http, Kind, Mcp, RpcError};
 use crate::names;
 use crate::telemetry::Class;
 
 /// What such a call says, and the name of its span; `None` for any other call.
 pub(super) fn attributes(call: &Call, set: &mut Attributes) -> Option<String> {
     match &call.kind {
-        Kind::Mcp(mcp) => tool(mcp, set),
+        Kind::Mcp(mcp) => {
+            // Neither proxy nor probes see HTTP over anything else.
+            set.plain(names::NETWORK_TRANSPORT, "tcp");
+            tool(mcp, set)
+        }
         Kind::A2a(a2a) => agent(a2a, set),
         Kind::Llm(_) | Kind::Plain => None,
     }
@@ -30,7 +34,10 @@ pub(super) fn batch(call: &Call) -> impl Iterator<Item = Call> + '_ {
         first_byte: call.first_byte,
         first_chunk: call.first_chunk,
         end: call.end,
-        http: call.http.clone(),
+        http: match &other.traceparent {
+            Some(own) => Http { traceparent: Some(own.clone()), ..call.http.clone() },
+            None => call.http.clone(),
+        },
         completion: call.completion,
         faults: Vec::new(),
     })

@@ -11,9 +11,9 @@ use super::process::Image;
 use super::{Above, Run, Scope, Spoken, chat, http, rpc};
 use crate::call::{Call, Kind, Llm, Mcp, ToolCall};
 use crate::flow::{Time, Unread};
-use crate::lineage::{CallNumber, Step};
+use crate::lineage::Step;
 use crate::process::{ProcessFact, ProcessKey};
-use crate::telemetry::{Class, Event, Link, SpanId, SpanKind, TraceId};
+use crate::telemetry::{Class, Event, SpanId, SpanKind};
 use crate::{limits, names};
 
 impl Run {
@@ -79,8 +79,6 @@ impl Run {
         if let Some(step) = &step {
             if self.identity.scope == Scope::Conversation {
                 (parent, rule) = (self.enter(call, step, id), "conversation");
-            } else if let Some(above) = call.http.traceparent.as_deref().and_then(Above::read) {
-                links.push(link(above.trace, above.span, "traceparent"));
             }
             let under = step.parent.and_then(|(tool, rule)| Some((self.tools.span(tool)?, rule.word())));
             self.answer(call, llm, step);
@@ -92,6 +90,7 @@ impl Run {
             }
             self.continues(step, id, &mut set, &mut links);
         }
+        links.extend(self.named(call.http.traceparent.as_deref(), parent));
         let failure = outcome::of_call(call);
         let loops = step.as_ref().map(|step| self.signal(call, llm, (step, id), failure.as_ref(), &mut set));
         if !llm.auxiliary {
@@ -111,7 +110,9 @@ impl Run {
 
     /// The root of the trace of a call's conversation, in which its span stands from now on.
     fn enter(&mut self, call: &Call, step: &Step, id: SpanId) -> SpanId {
+        // What we added ourselves names no caller.
         let above = call.http.traceparent.as_deref().and_then(Above::read);
+        let above = above.filter(|above| above.trace != self.base.id);
         let (trace, surplus) = self.traces.of_group(self.base.id, step, above, call.start);
         self.traces.keep(id, trace);
         if let Some(surplus) = surplus {
@@ -146,31 +147,6 @@ impl Run {
         let loops: Vec<Event> = llm.tool_calls().filter_map(asked).collect();
         self.tally(id, |totals| totals.loops += loops.len() as u64);
         loops
-    }
-
-    /// Says what a call continues, or does again.
-    fn continues(&mut self, step: &Step, id: SpanId, set: &mut Attributes, links: &mut Vec<Link>) {
-        let span = |number: CallNumber| self.spans.get(&number).copied();
-        let trace = |span: SpanId| self.traces.of_span(span).unwrap_or(self.base.id);
-        if let Some((number, rule)) = step.previous
-            && let Some(span) = span(number)
-        {
-            set.plain(names::PREVIOUS_SPAN, span.to_string());
-            set.plain(names::PREVIOUS_RULE, rule.word());
-            links.push(link(trace(span), span, rule.word()));
-        }
-        if let Some((number, rule)) = step.retry
-            && let Some(span) = span(number)
-        {
-            set.plain(names::RETRY_OF, span.to_string());
-            set.plain(names::RETRY_RULE, rule.word());
-            links.push(link(trace(span), span, rule.word()));
-            self.tally(id, |totals| totals.retries += 1);
-        }
-        self.spans.insert(step.number, id);
-        if self.spans.len() > limits::LINEAGE_CALLS {
-            self.spans.pop_first();
-        }
     }
 
     fn count(&mut self, llm: &Llm, id: SpanId, failed: bool) {
@@ -228,10 +204,10 @@ impl Run {
         http::exchange(call, &mut set);
         set.plain(names::LINK_RULE, rule);
         let name = rpc::attributes(call, &mut set)
-            .or_else(|| Some(call.http.method.clone()).filter(|method| !method.is_empty()))
-            .unwrap_or_else(|| "HTTP".to_owned());
+            .unwrap_or_else(|| http::method(&call.http).unwrap_or("HTTP").to_owned());
         let resource = self.resource(call.process);
-        let draft = self.draft(id, parent, name, call.start..call.end, set, &resource);
+        let links = self.named(call.http.traceparent.as_deref(), parent).into_iter().collect();
+        let draft = self.draft(id, parent, name, call.start..call.end, set, &resource).links(links);
         self.emit(draft.kind(SpanKind::Client).failed(outcome::of_call(call)));
     }
 
@@ -271,11 +247,4 @@ impl Run {
 /// What a call asks of a tool server.
 fn tool_call(call: &Call) -> Option<&Mcp> {
     if let Kind::Mcp(mcp) = &call.kind { Some(mcp) } else { None }
-}
-
-/// A tie to another span, with the rule that found it.
-fn link(trace: TraceId, span: SpanId, rule: &'static str) -> Link {
-    let mut set = Attributes::default();
-    set.plain(names::LINK_RULE, rule);
-    Link { trace, span, attributes: set.0 }
 }

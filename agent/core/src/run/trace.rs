@@ -149,6 +149,11 @@ impl Traces {
         self.roots.get(&span).or_else(|| self.spans.get(&span)).copied()
     }
 
+    /// The trace of a conversation, by its root span.
+    pub(super) fn of_root(&self, root: SpanId) -> Option<&Trace> {
+        self.roots.get(&root).and_then(|id| self.open.get(id))
+    }
+
     pub(super) fn get_mut(&mut self, id: TraceId) -> Option<&mut Trace> {
         self.open.get_mut(&id)
     }

@@ -29,7 +29,8 @@ fn a_chat_says_what_the_conventions_ask_for() {
         (word(chat, names::SERVER_ADDRESS), number(chat, names::SERVER_PORT)),
         ("api.openai.com", 443)
     );
-    assert_eq!((number(chat, names::INPUT_TOKENS), number(chat, names::REQUEST_TOP_K)), (10, 40));
+    assert_eq!(number(chat, names::INPUT_TOKENS), 10);
+    assert_eq!(chat.attribute(names::REQUEST_TOP_K), Some(&AttributeValue::Double(40.0)));
     assert_eq!(chat.attribute(names::CACHE_READ_TOKENS), None);
     let output: Value = serde_json::from_str(word(chat, names::OUTPUT_MESSAGES)).unwrap();
     assert_eq!(
@@ -89,6 +90,18 @@ fn a_request_stands_under_the_tool_that_names_its_url() {
     let get = run.all("GET")[0];
     assert_eq!(word(get, names::URL_FULL), "https://example.org/page?a=1");
     assert_eq!(word(get, names::LINK_RULE), "url_in_arguments");
+}
+
+#[test]
+fn a_method_that_nobody_knows_is_told_apart() {
+    let mut call = http(1, AGENT, 0, 10, Kind::Plain);
+    call.http.method = "PROPFIND".into();
+    let run = play([call.into()]);
+    let span = run.one("HTTP");
+    assert_eq!(
+        (word(span, names::HTTP_METHOD), word(span, names::HTTP_METHOD_ORIGINAL)),
+        ("_OTHER", "PROPFIND")
+    );
 }
 
 fn unread(reason: UnreadReason) -> Unread {

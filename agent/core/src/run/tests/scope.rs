@@ -3,9 +3,11 @@ use std::collections::{HashMap, HashSet};
 use serde_json::json;
 
 use super::build::*;
-use crate::call::Part;
+use crate::call::{Kind, Mcp, Part};
+use crate::flow::Direction;
 use crate::limits;
 use crate::names;
+use crate::observe::PipeCall;
 use crate::run::{Above, Identity, Run, Scope};
 use crate::telemetry::{Span, SpanId, TraceId};
 
@@ -123,6 +125,40 @@ fn the_callers_trace_is_adopted() {
     let run = Run::new(Identity { above: Some(above), trace: above.trace, ..identity() });
     let run = end(run, Vec::new());
     assert_eq!(run.spans.last().unwrap().parent, Some(above.span));
+}
+
+#[test]
+fn the_agents_own_spans_are_linked_from_whatever_it_calls() {
+    let own = |trace: TraceId, span: &str| format!("00-{trace}-{span}-01");
+    let (other, span) = (TraceId::derive(&[b"its own"]), "b7ad6b7169203331");
+    let mcp = |traceparent: Option<String>| Mcp {
+        method: Some("tools/list".into()),
+        id: Some(json!(1)),
+        traceparent,
+        ..Mcp::default()
+    };
+    let said = |traceparent: String| {
+        let mut plain = http(1, AGENT, 0, 10, Kind::Plain);
+        plain.http.traceparent = Some(traceparent.clone());
+        let mut tool = http(2, AGENT, 20, 30, Kind::Mcp(Box::new(mcp(None))));
+        tool.http.traceparent = Some(traceparent.clone());
+        let (direction, start, until) = (Direction::ToOrigin, ms(40), ms(50));
+        let pipe = PipeCall { direction, start, end: Some(until), until, mcp: mcp(Some(traceparent)) };
+        play([plain.into(), tool.into(), Step::Pipe(Box::new(pipe), key(AGENT), None)])
+    };
+    let run = said(own(other, span));
+    let links: Vec<_> =
+        run.all("POST").into_iter().chain(run.all("tools/list")).map(|it| &it.links).collect();
+    assert_eq!(links.len(), 3);
+    for links in links {
+        let [link] = links.as_slice() else { panic!("{links:?}") };
+        assert_eq!((link.trace, link.span.to_string().as_str()), (other, span));
+        assert_eq!(link.attributes[0].value.as_text(), Some("traceparent"));
+    }
+    assert_eq!(word(run.all("tools/list")[0], names::NETWORK_TRANSPORT), "tcp");
+    // What Trackway added itself is no link.
+    let run = said(own(identity().trace, span));
+    assert!(run.spans.iter().all(|span| span.links.is_empty()));
 }
 
 #[test]

@@ -44,6 +44,20 @@ fn a_tool_is_the_pair_of_its_call_and_its_result() {
 }
 
 #[test]
+fn tools_name_their_agent_where_the_wire_does() {
+    let item = json!({"type": "web_search_call"});
+    let server = Part::ServerTool { id: Some("s1".into()), name: "web_search".into(), item };
+    let output = assistant(vec![tool("a", "sh", json!({})), server]);
+    let mut it = llm(vec![text("user", "q")], vec![output]);
+    it.agent = Some("codex".into());
+    let run = play([http(1, AGENT, 0, 100, Kind::Llm(Box::new(it))).into()]);
+    for name in ["execute_tool sh", "execute_tool web_search"] {
+        assert_eq!(word(run.one(name), names::AGENT_NAME), "codex");
+    }
+    assert_eq!(play(two_steps()).one("execute_tool get_weather").attribute(names::AGENT_NAME), None);
+}
+
+#[test]
 fn parallel_tools_answered_in_one_request_are_two_spans() {
     let asked = assistant(vec![
         Part::Text("Both.".into()),
