@@ -10,7 +10,7 @@ use std::sync::Arc;
 use pingora_core::server::ShutdownWatch;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use trackway_core::flow::{Close, Flow, FlowId, Plane, Time, UnreadReason};
+use trackway_core::flow::{Close, Flow, FlowId, Plane, Start, Time, UnreadReason};
 
 use crate::origin::Target;
 use crate::relay::relay;
@@ -157,6 +157,7 @@ impl Connection {
             id: self.id,
             process: self.client.process,
             plane: self.plane,
+            start: Start::Seen,
             host: host.or(named),
             destination: self.client.destination,
             port: self.target.port,

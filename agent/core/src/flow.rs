@@ -44,6 +44,19 @@ pub enum Plane {
     Redirect,
     /// The client was told of the proxy by its environment.
     Explicit,
+    /// Read by probes where the process hands its bytes to its TLS library.
+    Tap,
+}
+
+/// Whether a connection's bytes were seen from the first on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Start {
+    /// They were: offset 0 is the connection's first byte.
+    #[default]
+    Seen,
+    /// Whoever gave the bytes does not know: offset 0 is where it began to look. What the client says first
+    /// decides, and the same name may be given to another connection later.
+    Unknown,
 }
 
 /// One connection: who opened it, and to what.
@@ -55,6 +68,8 @@ pub struct Flow {
     pub process: Option<ProcessKey>,
     /// How it was captured.
     pub plane: Plane,
+    /// Whether it was seen from its start.
+    pub start: Start,
     /// The name that the client asked for (SNI, CONNECT authority), without port.
     pub host: Option<String>,
     /// The address that the client connected to.
@@ -133,4 +148,10 @@ pub enum UnreadReason {
     Configured,
     /// A limit of the proxy was hit; the text names it.
     Limit(String),
+    /// The executable has no TLS function that a probe can be set on; the text says why.
+    NoProbe(String),
+    /// It was joined so late that its bytes made no sense any more.
+    Joined,
+    /// Too many of its bytes were lost.
+    Lost,
 }

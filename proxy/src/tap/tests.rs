@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use bytes::Bytes;
-use trackway_core::flow::Plane;
+use trackway_core::flow::{Plane, Start};
 
 use super::*;
 
@@ -11,6 +11,7 @@ fn flow(id: u64) -> Flow {
         id: FlowId(id),
         process: None,
         plane: Plane::Redirect,
+        start: Start::Seen,
         host: None,
         destination: None,
         port: 80,

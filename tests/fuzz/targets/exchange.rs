@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use trackway_core::call::Call;
-use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Slice, Time};
+use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Slice, Start, Time};
 use trackway_core::observe::Observer;
 
 /// A request that a format claims, and how its answer is labelled.
@@ -28,6 +28,7 @@ fn read(method: &str, path: &str, request: &[u8], kind: &str, response: &[u8], s
         id: FlowId(1),
         process: None,
         plane: Plane::Redirect,
+        start: Start::Seen,
         host: Some("api.example".to_owned()),
         destination: None,
         port: 443,

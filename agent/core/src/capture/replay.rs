@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Exchange, Response, Times};
 use crate::call::Call;
-use crate::flow::{Flow, FlowId, Plane, Time};
+use crate::flow::{Flow, FlowId, Plane, Start, Time};
 use crate::http::{Event, ResponseHead};
 use crate::observe::Reader;
 
@@ -90,6 +90,7 @@ impl Exchange {
             id: FlowId(0),
             process: None,
             plane: Plane::Explicit,
+            start: Start::Seen,
             host: (!self.host.is_empty()).then(|| self.host.clone()),
             destination: None,
             port: self.port.unwrap_or(if self.tls { 443 } else { 80 }),

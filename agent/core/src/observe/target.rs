@@ -111,13 +111,14 @@ pub(crate) fn is_traceparent(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{FlowId, Plane, Time};
+    use crate::flow::{FlowId, Plane, Start, Time};
 
     fn flow() -> Flow {
         Flow {
             id: FlowId(1),
             process: None,
             plane: Plane::Redirect,
+            start: Start::Seen,
             host: Some("sni.example".into()),
             destination: None,
             port: 8443,

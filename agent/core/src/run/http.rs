@@ -92,6 +92,7 @@ fn plane(plane: Plane) -> &'static str {
     match plane {
         Plane::Redirect => "redirect",
         Plane::Explicit => "explicit",
+        Plane::Tap => "tap",
     }
 }
 
@@ -122,5 +123,8 @@ fn reason(reason: &UnreadReason) -> (&'static str, &str) {
         UnreadReason::ClientCertificate => ("client_certificate", ""),
         UnreadReason::Configured => ("configured", ""),
         UnreadReason::Limit(limit) => ("limit", limit),
+        UnreadReason::NoProbe(why) => ("no_probe", why),
+        UnreadReason::Joined => ("joined", ""),
+        UnreadReason::Lost => ("lost", ""),
     }
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use trackway_core::call::{Call, Completion};
 use trackway_core::capture::{Body, Chunk, Ending, Exchange, Response, Times};
-use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Slice, Time};
+use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Slice, Start, Time};
 use trackway_core::http::{Headers, RequestHead, ResponseHead};
 use trackway_core::observe::Observer;
 
@@ -160,6 +160,7 @@ pub(crate) fn flow(host: &str, tls: bool) -> Flow {
         id: FlowId(7),
         process: None,
         plane: Plane::Redirect,
+        start: Start::Seen,
         host: Some(host.to_owned()),
         destination: None,
         port: if tls { 443 } else { 80 },

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use trackway_core::call::{Call, Completion, Kind};
-use trackway_core::flow::{Flow, FlowId, Plane, Time};
+use trackway_core::flow::{Flow, FlowId, Plane, Start, Time};
 use trackway_core::http::{Event, RequestHead, ResponseHead};
 use trackway_core::observe::Reader;
 use trackway_core::sse;
@@ -75,6 +75,7 @@ fn exchange(path: &str, request: &[u8], response: &[u8]) -> Vec<Call> {
         id: FlowId(1),
         process: None,
         plane: Plane::Explicit,
+        start: Start::Seen,
         host: Some("api.openai.com".to_owned()),
         destination: None,
         port: 443,

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::build::*;
 use crate::call::{Completion, Fault, Kind, ProviderError};
-use crate::flow::{Close, Flow, FlowId, Plane, Unread, UnreadReason};
+use crate::flow::{Close, Flow, FlowId, Plane, Start, Unread, UnreadReason};
 use crate::process::ProcessFact;
 use crate::run::Run;
 use crate::telemetry::{AttributeValue, Class, Content, SpanKind, Status};
@@ -109,6 +109,7 @@ fn unread(reason: UnreadReason) -> Unread {
         id: FlowId(9),
         process: Some(key(AGENT)),
         plane: Plane::Redirect,
+        start: Start::Seen,
         host: Some("pinned.example".into()),
         destination: None,
         port: 443,
