@@ -10,6 +10,7 @@ mod outputs;
 mod record;
 mod resource;
 mod servers;
+mod stdio;
 
 use std::fs::{self, Permissions};
 use std::io;

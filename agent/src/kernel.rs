@@ -64,9 +64,11 @@ pub struct Plan<'a> {
 pub struct Kernel {
     // Holds the programs and their links.
     programs: Ebpf,
+    // For programs that are loaded later.
+    _scope: CgroupArray<MapData>,
     tap: tap::Tap,
-    /// Whether system calls are looked at.
-    syscalls: bool,
+    /// Whether system calls can be looked at, and whether they are.
+    syscalls: (bool, bool),
     clients: Arc<Clients>,
     records: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
@@ -102,7 +104,6 @@ impl Kernel {
                 .map_err(|error| failed("cgroup", format!("cannot open {}: {error}", cgroup.display())))
         });
         let folder = folder.transpose()?;
-        // Lives until the programs that use it are loaded; they hold it from then on.
         let mut scope: CgroupArray<MapData> = take(&mut ebpf, "SCOPE")?;
         if let Some(folder) = &folder {
             scope.set(0, folder.as_raw_fd(), 0).map_err(|error| failed("SCOPE", reason(&error)))?;
@@ -125,8 +126,9 @@ impl Kernel {
         let tap = tap::Tap::new(&mut ebpf)?;
         Ok(Self {
             programs: ebpf,
+            _scope: scope,
             tap,
-            syscalls: plan.tap.tap(),
+            syscalls: (plan.tap.tap(), plan.tap.tap()),
             clients: Arc::new(clients),
             records,
             counters,
@@ -136,19 +138,31 @@ impl Kernel {
         })
     }
 
-    /// Looks at a process (bits of [`trackway_abi::tap::watch`]), and at none of it for zero.
-    pub fn watch(&mut self, pid: u32, bits: u32) -> Result<(), String> {
-        if bits != 0 && !self.syscalls {
-            // Asked for late: while nobody is watched, system calls cost nothing.
-            SYSCALLS.load(&mut self.programs).and_then(|()| SYSCALLS.attach(&mut self.programs, None))?;
-            self.syscalls = true;
+    /// Has the kernel verify what looks at system calls, which takes it some milliseconds, so that [`Kernel::add`]
+    /// is quick.
+    pub fn prepare(&mut self) -> Result<(), String> {
+        if !self.syscalls.0 {
+            SYSCALLS.load(&mut self.programs)?;
+            self.syscalls.0 = true;
         }
-        self.tap.watch(pid, bits)
+        Ok(())
     }
 
-    /// What is looked at in a process, besides what is looked at in all.
-    pub fn watched(&self, pid: u32) -> u32 {
-        self.tap.watched(pid)
+    /// Looks at more of a process: bits of [`trackway_abi::tap::watch`].
+    pub fn add(&mut self, pid: u32, bits: u32) -> Result<(), String> {
+        self.prepare()?;
+        if !self.syscalls.1 {
+            // Only now: while nobody is watched, system calls cost nothing.
+            SYSCALLS.attach(&mut self.programs, None)?;
+            self.syscalls.1 = true;
+        }
+        self.tap.watch(pid, self.tap.watched(pid) | bits)
+    }
+
+    /// Looks at less of a process.
+    pub fn remove(&mut self, pid: u32, bits: u32) {
+        // That it was not looked at is as good.
+        self.tap.watch(pid, self.tap.watched(pid) & !bits).ok();
     }
 
     /// A socket of a watched process.

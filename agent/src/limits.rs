@@ -12,6 +12,12 @@ pub const TAP_BYTES: usize = 64 * 1024 * 1024;
 pub const RESOURCE_ATTRIBUTES: usize = 64;
 /// Most processes that are looked at for whether they serve others.
 pub const SERVERS: usize = 4 * 1024;
+/// Most processes whose standard input and output are read at once.
+pub const PIPES: usize = 256;
+/// Most processes whose parent is remembered in order to find who talks to them.
+pub const PARENTS: usize = 16 * 1024;
+/// About how many bytes the recording thread takes from the kernel's tap at once.
+pub const CHUNK_BATCH: usize = 8 * 1024 * 1024;
 /// How often the recording thread looks, while there is something to see.
 pub const RECORD_BUSY: Duration = Duration::from_millis(5);
 /// How often it looks after nothing was seen for a while.

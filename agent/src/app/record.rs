@@ -21,8 +21,11 @@ use trackway_proxy::tap::{Event, Feed};
 
 use super::now;
 use super::servers::Servers;
-use crate::kernel::Kernel;
-use crate::limits::{LAST_FACTS, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_BATCH, TAP_EVENTS};
+use super::stdio::Stdio;
+use crate::kernel::{Chunk, Kernel};
+use crate::limits::{
+    CHUNK_BATCH, LAST_FACTS, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_BATCH, TAP_EVENTS,
+};
 use crate::sink::Sink;
 
 /// Where facts come from.
@@ -75,10 +78,12 @@ struct State {
     prices: Book,
     observers: HashMap<FlowId, Observer>,
     servers: Servers,
+    stdio: Stdio,
     /// Whether the kernel has told of the end of the command's process.
     ended: bool,
     // Kept between looks, so that a look allocates nothing.
     facts: Vec<ProcessFact>,
+    chunks: Vec<Chunk>,
     events: Vec<Event>,
     calls: Vec<Call>,
     spans: Vec<Span>,
@@ -94,8 +99,10 @@ impl State {
             prices,
             observers: HashMap::new(),
             servers: Servers::default(),
+            stdio: Stdio::default(),
             ended: false,
             facts: Vec::new(),
+            chunks: Vec::new(),
             events: Vec::new(),
             calls: Vec::new(),
             spans: Vec::new(),
@@ -103,6 +110,9 @@ impl State {
     }
 
     fn record(mut self, end: &Receiver<(Result<i32, i32>, Time)>) -> (Totals, Vec<String>) {
+        if let (Some(kernel), true) = (&self.source.kernel, self.source.read) {
+            self.stdio.prepare(kernel);
+        }
         let root = self.root();
         let mut run = Run::new(Identity { root: Some(root), ..self.identity.clone() });
         self.sinks.iter_mut().for_each(|sink| sink.begin(&self.identity));
@@ -122,10 +132,8 @@ impl State {
     fn look(&mut self, run: &mut Run) -> bool {
         // Facts first: a process is known before its calls are.
         self.drain_kernel();
-        let mut busy = !self.facts.is_empty();
-        for fact in self.facts.drain(..) {
-            run.process(fact);
-        }
+        let mut busy = !self.facts.is_empty() || !self.chunks.is_empty();
+        self.take_facts(run);
         if let Some(feed) = &mut self.source.feed {
             while feed.drain(&mut self.events, TAP_BATCH) == TAP_BATCH && self.events.len() < TAP_EVENTS {}
         }
@@ -158,6 +166,23 @@ impl State {
         run.drain(now(), &mut self.spans);
         self.deliver();
         busy
+    }
+
+    /// Gives the run what the kernel told.
+    fn take_facts(&mut self, run: &mut Run) {
+        let Some(kernel) = &self.source.kernel else {
+            return self.facts.drain(..).for_each(|fact| run.process(fact));
+        };
+        // What a process said comes before its end.
+        for chunk in self.chunks.drain(..) {
+            self.stdio.chunk(&chunk, kernel, run);
+        }
+        for fact in self.facts.drain(..) {
+            if self.source.read {
+                self.stdio.fact(&fact, self.pid, kernel, run);
+            }
+            run.process(fact);
+        }
     }
 
     /// Gives the calls to the run, priced.
@@ -193,6 +218,8 @@ impl State {
             run.process(ProcessFact::Exit { process: root, status, time });
         }
         self.look(&mut run);
+        let kernel = self.source.kernel.clone();
+        let mut notes = kernel.map_or_else(Vec::new, |kernel| self.stdio.finish(&kernel, &mut run));
         // The order of connections decides over ids: the same run gives the same tree.
         let mut open: Vec<_> = std::mem::take(&mut self.observers).into_iter().collect();
         open.sort_unstable_by_key(|(id, _)| *id);
@@ -202,7 +229,7 @@ impl State {
         self.hand_on(&mut run);
         let totals = run.finish(status, time, &mut self.spans);
         self.deliver();
-        let notes = self.sinks.iter_mut().flat_map(|sink| sink.finish(&totals)).collect();
+        notes.extend(self.sinks.iter_mut().flat_map(|sink| sink.finish(&totals)));
         (totals, notes)
     }
 
@@ -211,9 +238,7 @@ impl State {
         let deadline = Instant::now() + LAST_FACTS;
         loop {
             self.drain_kernel();
-            for fact in self.facts.drain(..) {
-                run.process(fact);
-            }
+            self.take_facts(run);
             if self.ended || Instant::now() > deadline {
                 return;
             }
@@ -256,7 +281,9 @@ impl State {
     fn drain_kernel(&mut self) {
         if let Some(kernel) = &self.source.kernel {
             let before = self.facts.len();
-            kernel.lock().unwrap_or_else(PoisonError::into_inner).drain(&mut self.facts);
+            let mut kernel = kernel.lock().unwrap_or_else(PoisonError::into_inner);
+            kernel.drain(&mut self.facts);
+            kernel.chunks(CHUNK_BATCH, &mut self.chunks);
             self.ended |= self
                 .facts
                 .iter()
