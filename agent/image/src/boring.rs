@@ -1,0 +1,239 @@
+//! BoringSSL inside stripped executables, found in two ways that check each other.
+//!
+//! The library says where an error arose by the path of its source. Code that loads that path together with
+//! `ERR_LIB_SSL` and a reason belongs to a function that raises that reason, and the sets of reasons tell the
+//! functions apart. Compilers may change, the reasons stay. Byte signatures are the other way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
+use memchr::{memchr_iter, memmem};
+
+use crate::code::{Function, target};
+use crate::elf::{Code, Elf, Symbol};
+use crate::hook::{Kind, Library, Method, Refusal, Tls};
+use crate::leave::Outcome;
+use crate::signature;
+use crate::site::{Call, hooks};
+
+const WRITE: Call = Call::plain("SSL_write", Kind::EnterWrite, false, Outcome::Int);
+const READ: Call = Call::plain("SSL_read", Kind::EnterRead, false, Outcome::Int);
+
+/// How the path of `ssl_lib.cc` ends.
+const PATH: &[u8] = b"ssl/ssl_lib.cc\0";
+/// `ERR_LIB_SSL`.
+const LIBRARY: u32 = 0x10;
+/// `ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED`: on a connection of QUIC, both functions refuse.
+const FORBIDDEN: u32 = 0x42;
+/// `SSL_R_UNINITIALIZED`.
+const UNINITIALIZED: u32 = 0xe2;
+/// `SSL_R_SSL_HANDSHAKE_FAILURE`.
+const HANDSHAKE: u32 = 0xd7;
+/// References that are looked at; BoringSSL has about thirty.
+const REFERENCES: usize = 256;
+/// How far before a reference its function may begin.
+const REACH: u64 = 8 * 1024;
+
+/// Looks for a BoringSSL without symbols. `None` when there is no sign of one.
+pub(crate) fn find(elf: &Elf<'_>) -> Option<Result<Tls, Refusal>> {
+    let paths = paths(&elf.code);
+    if paths.is_empty() {
+        return None;
+    }
+    Some(search(&elf.code, &paths).map_err(|reason| Refusal { library: Some(Library::BoringSsl), reason }))
+}
+
+fn search(code: &Code<'_>, paths: &[u64]) -> Result<Tls, String> {
+    let (write, read) = by_references(code, paths);
+    let mut method = Method::CrossReference;
+    let mut found = Vec::new();
+    for (call, by_reference) in [(WRITE, write), (READ, read)] {
+        let by_signature = signature::find(code, call.name);
+        let address = match (by_reference.as_slice(), by_signature.as_slice()) {
+            ([one], [other]) if one == other => *one,
+            ([one], []) => *one,
+            ([], [one]) => {
+                method = Method::Signature;
+                *one
+            }
+            (references, signatures) => {
+                return Err(format!(
+                    "{} of BoringSSL was not told apart: {} by reference, {} by signature; use the proxy",
+                    call.name,
+                    count(references),
+                    count(signatures)
+                ));
+            }
+        };
+        let symbol = Symbol { address, size: 0 };
+        let probes = hooks(code, symbol, &call).ok_or("BoringSSL's functions are not mapped")?;
+        found.extend(probes);
+    }
+    Ok(Tls { library: Library::BoringSsl, version: None, method, hooks: found })
+}
+
+fn count(places: &[u64]) -> String {
+    match places {
+        [] => "none".to_owned(),
+        places => format!("{} ({:#x}…)", places.len(), places.first().unwrap_or(&0)),
+    }
+}
+
+/// Addresses of the path of `ssl_lib.cc`.
+fn paths(code: &Code<'_>) -> Vec<u64> {
+    let mut found = Vec::new();
+    for segment in code.segments.iter().filter(|segment| !segment.executable) {
+        for end in memmem::find_iter(segment.bytes, PATH).take(8) {
+            let before = segment.bytes.get(end.saturating_sub(256)..end).unwrap_or_default();
+            let back = before.iter().rev().take_while(|byte| **byte != 0).count();
+            found.push(segment.address.saturating_add(end.saturating_sub(back) as u64));
+        }
+    }
+    found
+}
+
+/// Candidates for `SSL_write` and for `SSL_read`.
+fn by_references(code: &Code<'_>, paths: &[u64]) -> (Vec<u64>, Vec<u64>) {
+    let references = references(code, paths);
+    let called = called(code, &references);
+    let mut reasons: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
+    let mut functions: BTreeMap<u64, Function> = BTreeMap::new();
+    for reference in references {
+        let near = called.range(reference.saturating_sub(REACH)..=reference).rev();
+        for start in near {
+            let function = functions.entry(*start).or_insert_with(|| Function::decode(code, *start, None));
+            if function.at(reference).is_some() {
+                reasons.entry(*start).or_default().extend(reason(function, reference));
+                break;
+            }
+        }
+    }
+    let with = |wanted: &dyn Fn(&BTreeSet<u32>) -> bool| -> Vec<u64> {
+        reasons.iter().filter(|(_, raised)| wanted(raised)).map(|(start, _)| *start).collect()
+    };
+    let write = with(&|raised| [FORBIDDEN, UNINITIALIZED, HANDSHAKE].iter().all(|one| raised.contains(one)));
+    // `SSL_read` leaves the work to a function that raises the other two, then takes the bytes off the record.
+    let works = with(&|raised| *raised == BTreeSet::from([UNINITIALIZED, HANDSHAKE]));
+    let read = with(&|raised| *raised == BTreeSet::from([FORBIDDEN]))
+        .into_iter()
+        .filter(|start| functions.get(start).is_some_and(|function| consumes(function, &works)))
+        .collect();
+    (write, read)
+}
+
+/// Instructions that load one of the paths: by a 32-bit address, or relative to themselves.
+fn references(code: &Code<'_>, paths: &[u64]) -> Vec<u64> {
+    let mut found = Vec::new();
+    for segment in code.segments.iter().filter(|segment| segment.executable) {
+        let address = |at: usize| segment.address.saturating_add(at as u64);
+        for path in paths {
+            let Ok(low) = u32::try_from(*path) else { continue };
+            for at in memmem::find_iter(segment.bytes, &low.to_le_bytes()).take(REFERENCES) {
+                let Some(start) = at.checked_sub(1) else { continue };
+                if matches!(segment.bytes.get(start), Some(0xb8..=0xbf)) {
+                    found.push(address(start));
+                }
+            }
+        }
+        for at in memchr_iter(0x8d, segment.bytes) {
+            let Some([_, mode, a, b, c, d]) = segment.bytes.get(at..at + 6) else { continue };
+            let to = address(at + 6).wrapping_add_signed(i64::from(i32::from_le_bytes([*a, *b, *c, *d])));
+            let prefix = at.checked_sub(1).and_then(|before| segment.bytes.get(before));
+            if mode & 0xc7 == 5 && paths.contains(&to) && matches!(prefix, Some(0x48 | 0x4c)) {
+                found.push(address(at - 1));
+            }
+        }
+    }
+    found.truncate(REFERENCES);
+    found
+}
+
+/// Where functions near the references begin: what is called from anywhere and begins like a function.
+fn called(code: &Code<'_>, references: &[u64]) -> BTreeSet<u64> {
+    let mut near = BTreeSet::new();
+    let pages: BTreeSet<u64> = references
+        .iter()
+        .flat_map(|reference| (reference.saturating_sub(REACH) >> 12)..=(reference >> 12))
+        .collect();
+    let (Some(first), Some(last)) = (pages.first(), pages.last()) else { return near };
+    for segment in code.segments.iter().filter(|segment| segment.executable) {
+        for at in memchr_iter(0xe8, segment.bytes) {
+            let Some([_, a, b, c, d]) = segment.bytes.get(at..at + 5) else { continue };
+            let next = segment.address.saturating_add(at as u64 + 5);
+            let to = next.wrapping_add_signed(i64::from(i32::from_le_bytes([*a, *b, *c, *d])));
+            let page = to >> 12;
+            if (first..=last).contains(&&page) && pages.contains(&page) && !near.contains(&to) {
+                let begins = code.step(to).is_some_and(|step| begins(&step.instruction));
+                if begins {
+                    near.insert(to);
+                }
+            }
+        }
+    }
+    near
+}
+
+fn begins(instruction: &Instruction) -> bool {
+    match instruction.mnemonic() {
+        Mnemonic::Push | Mnemonic::Endbr64 => true,
+        Mnemonic::Sub => instruction.op0_register() == Register::RSP,
+        _ => false,
+    }
+}
+
+/// The reason that is raised with the path that is loaded at `reference`.
+fn reason(function: &Function, reference: u64) -> Option<u32> {
+    let mut constants = BTreeMap::new();
+    let mut at = reference;
+    for _ in 0..4 {
+        let mut before = function.before(at);
+        match (before.next(), before.next()) {
+            (Some(one), None) if straight(function, one) => at = one,
+            _ => break,
+        }
+    }
+    while let Some(step) = function.at(at).filter(|_| at < reference.saturating_add(48)) {
+        let instruction = &step.instruction;
+        if instruction.flow_control() != FlowControl::Next {
+            break;
+        }
+        if instruction.op0_kind() == OpKind::Register {
+            let register = instruction.op0_register().full_register();
+            let value = match (instruction.mnemonic(), instruction.op1_kind()) {
+                (Mnemonic::Mov, OpKind::Immediate32) => Some(instruction.immediate32()),
+                (Mnemonic::Xor, OpKind::Register)
+                    if instruction.op1_register() == instruction.op0_register() =>
+                {
+                    Some(0)
+                }
+                _ => None,
+            };
+            constants.insert(register, value);
+        }
+        at = instruction.next_ip();
+    }
+    let constant = |register| constants.get(&register).copied().flatten();
+    if constant(Register::RDI) != Some(LIBRARY) {
+        return None;
+    }
+    // The second argument was the function's number once, and is zero since; Bun's fork leaves it out.
+    constant(Register::RSI).filter(|reason| *reason != 0).or_else(|| constant(Register::RDX))
+}
+
+fn straight(function: &Function, at: u64) -> bool {
+    function.at(at).is_some_and(|step| step.instruction.flow_control() == FlowControl::Next)
+}
+
+/// Whether a function calls one of `works` and then writes to an object, as taking bytes off does and a mere look
+/// at them does not.
+fn consumes(function: &Function, works: &[u64]) -> bool {
+    let calls = |instruction: &Instruction| target(instruction).is_some_and(|to| works.contains(&to));
+    let writes = |instruction: &Instruction| {
+        instruction.flow_control() == FlowControl::Next
+            && instruction.op0_kind() == OpKind::Memory
+            && matches!(instruction.mnemonic(), Mnemonic::Mov | Mnemonic::Add | Mnemonic::Sub)
+            && !matches!(instruction.memory_base(), Register::RSP | Register::RBP | Register::RIP)
+    };
+    function.steps().any(|(_, step)| calls(&step.instruction))
+        && function.steps().any(|(_, step)| writes(&step.instruction))
+}

@@ -1,0 +1,382 @@
+//! The places before a function's returns where its result is known and a probe is cheap.
+//!
+//! A place is good when on every path from it to a return the result is one value that is known at the place, or
+//! says that nothing was transferred. It is found by running the paths, never by their look.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iced_x86::{FlowControl, Instruction, InstructionInfoFactory};
+
+use crate::code::{Function, target};
+use crate::enter::word;
+use crate::hook::{Ok as Success, Place};
+use crate::state::{Flags, RSP, State, Value, Width, signs};
+
+/// Steps that are run from one place, over all paths.
+const STEPS: usize = 512;
+/// Probes before returns, past which one at the entry is better.
+const LEAVES: usize = 8;
+
+const RAX: u8 = 0;
+const RDX: u8 = 2;
+
+/// How a function says what it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// `int`: the count when above zero.
+    Int,
+    /// `ssize_t`, or the first of Go's results: likewise, over 64 bits.
+    Long,
+    /// `int`: above zero when the count is at the pointer that was the last argument.
+    Flag,
+    /// rustls's `io::Result<usize>`: zero, and the count in the second register.
+    Pair,
+}
+
+impl Outcome {
+    /// The answer at the return itself.
+    pub(crate) fn returned(self) -> Answer {
+        let eax = Place::Register32(word(RAX));
+        let rax = Place::Register64(word(RAX));
+        let (ok, count) = match self {
+            Self::Int => (Success::Positive(eax), eax),
+            Self::Long => (Success::Positive(rax), rax),
+            Self::Flag => (Success::Positive(eax), Place::Out64),
+            Self::Pair => (Success::Zero(rax), Place::Register64(word(RDX))),
+        };
+        Answer { ok, count }
+    }
+}
+
+/// When a place means success, and where the count is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) ok: Success,
+    pub(crate) count: Place,
+}
+
+/// What is known at a place about the end of the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Answer(Answer),
+    /// Whichever path is taken, nothing was transferred.
+    Nothing,
+    No,
+}
+
+/// A probe for returns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Leave {
+    pub(crate) address: u64,
+    pub(crate) emulated: bool,
+    pub(crate) returning: bool,
+    pub(crate) answer: Answer,
+}
+
+/// Places that cover every end of the function on which something may have been transferred. `None` when that
+/// cannot be shown, or takes too many.
+pub(crate) fn leaves(function: &Function, outcome: Outcome) -> Option<Vec<Leave>> {
+    if !function.closed || function.end.is_none() {
+        return None;
+    }
+    let depths = depths(function);
+    let mut found: BTreeMap<u64, Leave> = BTreeMap::new();
+    for (at, step) in function.steps() {
+        let instruction = &step.instruction;
+        if instruction.flow_control() == FlowControl::Return {
+            for leave in cover(function, outcome, at) {
+                found.insert(leave.address, leave);
+            }
+        } else if function.leaves(instruction) {
+            // A jump to another function, whose return is ours: hooked there, if the stack is as on entry.
+            if !step.emulated || depths.get(&at) != Some(&0) {
+                return None;
+            }
+            let answer = outcome.returned();
+            found.insert(at, Leave { address: at, emulated: true, returning: true, answer });
+        }
+    }
+    (found.len() <= LEAVES && !found.is_empty()).then(|| found.into_values().collect())
+}
+
+/// The probes for one `ret`: the emulated places nearest before it on all paths, or the `ret` itself.
+fn cover(function: &Function, outcome: Outcome, ret: u64) -> Vec<Leave> {
+    let itself = Leave { address: ret, emulated: false, returning: false, answer: outcome.returned() };
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::from([ret]);
+    let mut behind = vec![ret];
+    while let Some(at) = behind.pop() {
+        if at == function.entry && known(function, outcome, at) != Known::Nothing {
+            return vec![itself];
+        }
+        for before in function.before(at) {
+            if !seen.insert(before) {
+                continue;
+            }
+            let Some(step) = function.at(before) else { return vec![itself] };
+            let call =
+                matches!(step.instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall);
+            let answer = if step.emulated { known(function, outcome, before) } else { Known::No };
+            match answer {
+                Known::Answer(answer) => {
+                    found.push(Leave { address: before, emulated: true, returning: false, answer });
+                }
+                Known::Nothing => {}
+                Known::No if call => {
+                    if known(function, outcome, at) != Known::Nothing {
+                        return vec![itself];
+                    }
+                }
+                Known::No => behind.push(before),
+            }
+        }
+    }
+    found
+}
+
+/// The stack pointer before each instruction, from where it was on entry.
+fn depths(function: &Function) -> BTreeMap<u64, i64> {
+    let mut infos = InstructionInfoFactory::new();
+    let mut depths = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut ahead = vec![(function.entry, State::entry())];
+    while let Some((at, mut state)) = ahead.pop() {
+        let Some(step) = function.at(at).filter(|_| seen.insert(at)) else { continue };
+        if let Some(depth) = state.stack() {
+            depths.insert(at, depth);
+        }
+        advance(&mut state, &step.instruction, &mut infos);
+        for to in crate::code::follows(&step.instruction).into_iter().flatten() {
+            ahead.push((to, state.clone()));
+        }
+    }
+    depths
+}
+
+fn advance(state: &mut State, instruction: &Instruction, infos: &mut InstructionInfoFactory) {
+    match instruction.flow_control() {
+        FlowControl::Next => state.run(instruction, infos),
+        FlowControl::Call | FlowControl::IndirectCall => state.called(),
+        _ => {}
+    }
+}
+
+/// One way to the end: the result, and the signs that values must have had.
+struct Path {
+    result: Value,
+    signs: BTreeMap<Value, u8>,
+    /// Whether the buffer and the count were final when it began: nothing was called or written since.
+    settled: bool,
+}
+
+/// What is known at `from` about the end of the function.
+fn known(function: &Function, outcome: Outcome, from: u64) -> Known {
+    if outcome == Outcome::Pair {
+        return Known::No;
+    }
+    let state = State::midway();
+    match paths(function, from, state, outcome) {
+        Some(paths) => judge(&paths, outcome),
+        None => Known::No,
+    }
+}
+
+/// Whether every path from `from` ends with nothing transferred.
+pub(crate) fn fails(function: &Function, outcome: Outcome, from: u64) -> bool {
+    known(function, outcome, from) == Known::Nothing
+}
+
+/// What is known of the end of the function right after the call at `call`: the answer in terms of the callee's
+/// result, with the stack pointer as it was at the call.
+pub(crate) fn after_call(function: &Function, outcome: Outcome, call: u64) -> Option<Answer> {
+    let next = function.at(call)?.instruction.next_ip();
+    let paths = paths(function, next, State::midway(), outcome)?;
+    match judge(&paths, outcome) {
+        Known::Answer(answer) => Some(answer),
+        Known::Nothing | Known::No => None,
+    }
+}
+
+fn paths(function: &Function, from: u64, state: State, outcome: Outcome) -> Option<Vec<Path>> {
+    let mut infos = InstructionInfoFactory::new();
+    let mut done = Vec::new();
+    let mut ahead = vec![(from, state, BTreeMap::<Value, u8>::new())];
+    let mut steps = 0;
+    while let Some((at, mut state, held)) = ahead.pop() {
+        steps += 1;
+        if steps > STEPS {
+            return None;
+        }
+        let instruction = &function.at(at)?.instruction;
+        let next = instruction.next_ip();
+        match instruction.flow_control() {
+            FlowControl::Return => {
+                let result = state.get(RAX);
+                let result = if outcome == Outcome::Long { result } else { low(result) };
+                done.push(Path { result, signs: held, settled: state.untouched() });
+            }
+            FlowControl::Next if moves_if(instruction) => {
+                let (mut moved, flags) = (state.clone(), state.flags);
+                moved.moves(instruction);
+                state.keeps(instruction);
+                let [no, yes] = split(instruction, flags, &held);
+                ahead.extend(yes.map(|held| (next, moved, held)));
+                ahead.extend(no.map(|held| (next, state, held)));
+            }
+            FlowControl::Next => {
+                state.run(instruction, &mut infos);
+                ahead.push((next, state, held));
+            }
+            FlowControl::UnconditionalBranch => ahead.push((target(instruction)?, state, held)),
+            FlowControl::ConditionalBranch => {
+                let [no, yes] = split(instruction, state.flags, &held);
+                let to = target(instruction)?;
+                ahead.extend(yes.map(|held| (to, state.clone(), held)));
+                ahead.extend(no.map(|held| (next, state, held)));
+            }
+            // Nothing comes after it: it does not return.
+            FlowControl::Call if function.end == Some(next) => {}
+            FlowControl::Call | FlowControl::IndirectCall => {
+                state.called();
+                ahead.push((next, state, held));
+            }
+            _ => return None,
+        }
+    }
+    Some(done)
+}
+
+/// What must hold for a condition to fail, and to be met; `None` for what cannot be.
+fn split(
+    instruction: &Instruction,
+    flags: Flags,
+    held: &BTreeMap<Value, u8>,
+) -> [Option<BTreeMap<Value, u8>>; 2] {
+    let condition = instruction.condition_code();
+    let Some(met) = signs(condition) else { return [Some(held.clone()), Some(held.clone())] };
+    match flags {
+        Flags::Unknown => [Some(held.clone()), Some(held.clone())],
+        // The canary held, or the program is being killed.
+        Flags::Canary => [0b111 & !met, met].map(|signs| (signs & 0b010 != 0).then(|| held.clone())),
+        Flags::Zero(value) => [0b111 & !met, met].map(|signs| {
+            let signs = signs & held.get(&value).copied().unwrap_or(0b111);
+            let mut held = held.clone();
+            held.insert(value, signs);
+            (signs != 0).then_some(held)
+        }),
+    }
+}
+
+/// The one answer that all paths agree on.
+fn judge(paths: &[Path], outcome: Outcome) -> Known {
+    let mut nothing = Vec::new();
+    let mut something: Option<(Value, Vec<&Path>)> = None;
+    for path in paths {
+        let positive = match path.result {
+            Value::Constant(value) => {
+                let value = if outcome == Outcome::Long { value } else { sign_of_low(value) };
+                value > 0
+            }
+            Value::Register(_, Width::Low) | Value::Slot(_, Width::Low) if outcome == Outcome::Long => {
+                return Known::No;
+            }
+            value @ (Value::Register(..) | Value::Slot(..)) => {
+                path.signs.get(&key(value, outcome)).is_none_or(|signs| signs & 0b100 != 0)
+            }
+            Value::Unknown | Value::Stack(_) | Value::Canary => return Known::No,
+        };
+        if !positive {
+            nothing.push(path);
+            continue;
+        }
+        if !path.settled {
+            return Known::No;
+        }
+        match &mut something {
+            None => something = Some((path.result, vec![path])),
+            Some((result, paths)) if *result == path.result => paths.push(path),
+            Some(_) => return Known::No,
+        }
+    }
+    let Some((result, some)) = something else { return Known::Nothing };
+    let tested = match result {
+        // All paths give the value itself, or give up because of it.
+        Value::Register(..) | Value::Slot(..)
+            if nothing.iter().all(|path| is_failure(path, key(result, outcome))) =>
+        {
+            key(result, outcome)
+        }
+        // The result is the count only when some other value is above zero.
+        _ => {
+            let tested = some.first().and_then(|path| {
+                path.signs.iter().find(|(value, signs)| {
+                    **signs == 0b100 && nothing.iter().all(|path| is_failure(path, **value))
+                })
+            });
+            let Some((value, _)) = tested else { return Known::No };
+            if !some.iter().all(|path| path.signs.get(value) == Some(&0b100)) {
+                return Known::No;
+            }
+            *value
+        }
+    };
+    let count = match (outcome, result) {
+        (Outcome::Flag, _) => Some(Place::Out64),
+        (_, Value::Constant(_)) => None,
+        (_, value) => place(value),
+    };
+    match (place(tested), count) {
+        (Some(tested), Some(count)) => Known::Answer(Answer { ok: Success::Positive(tested), count }),
+        _ => Known::No,
+    }
+}
+
+/// Whether a path that transferred nothing is told by the sign of `tested`.
+fn is_failure(path: &Path, tested: Value) -> bool {
+    path.signs.get(&tested).is_some_and(|signs| signs & 0b100 == 0)
+}
+
+/// Under which name the signs of a result are kept.
+fn key(value: Value, outcome: Outcome) -> Value {
+    match (outcome, value) {
+        (Outcome::Long, Value::Register(_, Width::Full) | Value::Slot(_, Width::Full)) => value,
+        _ => low(value),
+    }
+}
+
+fn low(value: Value) -> Value {
+    match value {
+        Value::Register(register, _) => Value::Register(register, Width::Low),
+        Value::Slot(slot, _) => Value::Slot(slot, Width::Low),
+        Value::Constant(value) => Value::Constant(sign_of_low(value)),
+        other => other,
+    }
+}
+
+/// The low half of a constant, as a signed number.
+fn sign_of_low(value: i64) -> i64 {
+    let [a, b, c, d, ..] = value.to_le_bytes();
+    i64::from(i32::from_le_bytes([a, b, c, d]))
+}
+
+fn place(value: Value) -> Option<Place> {
+    let stack = word(RSP);
+    Some(match value {
+        Value::Register(register, Width::Full) => Place::Register64(word(register)),
+        Value::Register(register, _) => Place::Register32(word(register)),
+        Value::Slot(at, width) => {
+            let offset = i16::try_from(at).ok()?;
+            if width == Width::Full {
+                Place::Memory64 { register: stack, offset }
+            } else {
+                Place::Memory32 { register: stack, offset }
+            }
+        }
+        Value::Unknown | Value::Constant(_) | Value::Stack(_) | Value::Canary => return None,
+    })
+}
+
+/// Whether it is a `cmovcc`: the one conditional instruction with two operands that is no jump.
+fn moves_if(instruction: &Instruction) -> bool {
+    instruction.condition_code() != iced_x86::ConditionCode::None && instruction.op_count() == 2
+}

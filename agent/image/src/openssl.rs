@@ -1,0 +1,81 @@
+//! OpenSSL and BoringSSL by their symbols.
+
+use std::collections::BTreeMap;
+
+use memchr::memmem;
+
+use crate::elf::{Elf, Symbol};
+use crate::hook::{Hook, Kind, Library};
+use crate::leave::Outcome;
+use crate::site::{Call, hooks, inner};
+
+const WRITES: [Call; 2] = [
+    Call::plain("SSL_write", Kind::EnterWrite, false, Outcome::Int),
+    Call::counted("SSL_write_ex", Kind::EnterWrite),
+];
+const READS: [Call; 2] = [
+    Call::plain("SSL_read", Kind::EnterRead, false, Outcome::Int),
+    Call::counted("SSL_read_ex", Kind::EnterRead),
+];
+const FREE: Call = Call::free("SSL_free");
+
+/// The names that are looked for. `SSL_peek` is not: what it shows is read again.
+pub(crate) const NAMES: [&str; 6] =
+    ["SSL_write", "SSL_write_ex", "SSL_read", "SSL_read_ex", "SSL_free", "SSL_CTX_set_grease_enabled"];
+
+pub(crate) fn library(symbols: &BTreeMap<&'static str, Symbol>) -> Library {
+    if symbols.contains_key("SSL_CTX_set_grease_enabled") { Library::BoringSsl } else { Library::OpenSsl }
+}
+
+/// The version, from the text that OpenSSL answers with or from the names of its symbols' versions.
+pub(crate) fn version(elf: &Elf<'_>, bytes: &[u8]) -> Option<String> {
+    if let Some((_, names)) = elf.section(".dynstr") {
+        for (name, version) in [(&b"\0OPENSSL_3.0.0\0"[..], "3"), (b"\0OPENSSL_1_1_0\0", "1.1")] {
+            // libssl itself defines these; others that only use them hold no `SSL_write` of their own.
+            if memmem::find(names, name).is_some() {
+                return Some(version.to_owned());
+            }
+        }
+    }
+    let text = memmem::find_iter(bytes, b"OpenSSL ")
+        .filter_map(|at| bytes.get(at + 8..at + 24))
+        .find(|text| matches!(text, [b'0'..=b'9', b'.', b'0'..=b'9', ..]))?;
+    let end = text.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'a'..=b'z'))?;
+    text.get(..end).map(|text| String::from_utf8_lossy(text).into_owned())
+}
+
+pub(crate) fn find(elf: &Elf<'_>, symbols: &BTreeMap<&'static str, Symbol>) -> Vec<Hook> {
+    let mut found = Vec::new();
+    for family in [WRITES, READS] {
+        let present: Vec<_> =
+            family.iter().filter_map(|call| Some((*symbols.get(call.name)?, call))).collect();
+        found.extend(direction(elf, &present));
+    }
+    found.extend(
+        symbols.get(FREE.name).and_then(|symbol| hooks(&elf.code, *symbol, &FREE)).into_iter().flatten(),
+    );
+    found
+}
+
+/// The probes for the functions of one direction: each by itself, or the inner function that all of them share
+/// where that is cheaper.
+fn direction(elf: &Elf<'_>, present: &[(Symbol, &Call)]) -> Vec<Hook> {
+    let code = &elf.code;
+    let each: Vec<Hook> =
+        present.iter().filter_map(|(symbol, call)| hooks(code, *symbol, call)).flatten().collect();
+    if each.iter().all(|hook| hook.emulated) {
+        return each;
+    }
+    let mut shared = present.iter().map(|(symbol, call)| inner(code, *symbol, call));
+    let Some(Some((address, call))) = shared.next() else { return each };
+    let same = |other: Option<(u64, Call)>| {
+        other.is_some_and(|(at, other)| at == address && Call { name: call.name, ..other } == call)
+    };
+    if !shared.all(same) {
+        return each;
+    }
+    match hooks(code, Symbol { address, size: 0 }, &call) {
+        Some(inner) if inner.iter().all(|hook| hook.emulated) => inner,
+        _ => each,
+    }
+}

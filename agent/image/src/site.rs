@@ -1,0 +1,142 @@
+//! From a function and its calling convention to the probes for it.
+
+use crate::code::Function;
+use crate::elf::{Code, Symbol};
+use crate::enter::{Argument, Stop, first, line, returning, word};
+use crate::hook::{Hook, Kind, Ok as Success, Place, Site};
+use crate::leave::{Answer, Leave, Outcome, after_call, fails, leaves};
+use crate::state::{RSP, Value, Width};
+
+pub(crate) const RAX: u8 = 0;
+pub(crate) const RCX: u8 = 1;
+pub(crate) const RDX: u8 = 2;
+pub(crate) const RSI: u8 = 6;
+pub(crate) const RDI: u8 = 7;
+/// The registers that carry arguments in C.
+const ARGUMENTS: [u8; 6] = [RDI, RSI, RDX, RCX, 8, 9];
+
+/// A function to hook, and what its arguments mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) connection: u8,
+    pub(crate) buffer: u8,
+    pub(crate) length: u8,
+    /// Whether the length has 64 bits.
+    pub(crate) long: bool,
+    pub(crate) out: Option<u8>,
+    pub(crate) outcome: Outcome,
+}
+
+impl Call {
+    /// `f(connection, buffer, length)` in C.
+    pub(crate) const fn plain(name: &'static str, kind: Kind, long: bool, outcome: Outcome) -> Self {
+        Self { name, kind, connection: RDI, buffer: RSI, length: RDX, long, out: None, outcome }
+    }
+
+    /// `f(connection, buffer, length, &count)` in C.
+    pub(crate) const fn counted(name: &'static str, kind: Kind) -> Self {
+        let plain = Self::plain(name, kind, true, Outcome::Flag);
+        Self { out: Some(RCX), ..plain }
+    }
+
+    /// `f(connection)` in C, after which the connection is gone.
+    pub(crate) const fn free(name: &'static str) -> Self {
+        Self::plain(name, Kind::Free, true, Outcome::Int)
+    }
+
+    fn arguments(&self) -> Vec<Argument> {
+        let whole = |register| Argument { register, whole: true };
+        let mut arguments = vec![whole(self.connection)];
+        if self.kind != Kind::Free {
+            arguments.push(whole(self.buffer));
+            arguments.push(Argument { register: self.length, whole: self.long });
+            arguments.extend(self.out.map(whole));
+        }
+        arguments
+    }
+
+    fn enter(&self, stop: &Stop) -> Site {
+        let find = |register, whole| stop.state.find(Argument { register, whole }).unwrap_or(Place::None);
+        let mut site = Site { connection: find(self.connection, true), ..Site::new(self.kind) };
+        if self.kind != Kind::Free {
+            site.buffer = find(self.buffer, true);
+            site.length = find(self.length, self.long);
+            site.out = self.out.map_or(Place::None, |out| find(out, true));
+        }
+        site
+    }
+
+    fn leave(answer: Answer) -> Site {
+        Site { ok: answer.ok, count: answer.count, ..Site::new(Kind::Leave) }
+    }
+}
+
+/// The probes for one function. `None` when its bytes are no code.
+pub(crate) fn hooks(code: &Code<'_>, symbol: Symbol, call: &Call) -> Option<Vec<Hook>> {
+    let function = Function::decode(code, symbol.address, Some(symbol.size));
+    let stops = line(code, &function, symbol.address, |_| false);
+    let entry = stops.first()?;
+    let symbol_offset = code.offset(symbol.address)?;
+    let hook = |address: u64, returning: bool, emulated: bool, site: Site| {
+        let offset = code.offset(address)?;
+        Some(Hook { function: call.name, symbol_offset, offset, returning, emulated, site })
+    };
+    let enter = first(&stops, &call.arguments());
+    let stop = enter.unwrap_or(entry);
+    let mut hooks = vec![hook(stop.address, false, stop.emulated, call.enter(stop))?];
+    if call.kind == Kind::Free {
+        return Some(hooks);
+    }
+    let at_return = |address: u64, emulated: bool| {
+        vec![Leave { address, emulated, returning: true, answer: call.outcome.returned() }]
+    };
+    let leaves = match returning(&stops) {
+        Some(stop) => at_return(stop.address, true),
+        None if enter.is_none() => at_return(entry.address, entry.emulated),
+        None => leaves(&function, call.outcome).unwrap_or_else(|| at_return(entry.address, entry.emulated)),
+    };
+    for leave in leaves {
+        hooks.push(hook(leave.address, leave.returning, leave.emulated, Call::leave(leave.answer))?);
+    }
+    Some(hooks)
+}
+
+/// The inner function that does a function's work with the same arguments and a pointer for the count, if it is
+/// called first thing and what it says decides what the function says.
+pub(crate) fn inner(code: &Code<'_>, symbol: Symbol, call: &Call) -> Option<(u64, Call)> {
+    let function = Function::decode(code, symbol.address, Some(symbol.size));
+    let stops = line(code, &function, symbol.address, |to| fails(&function, call.outcome, to));
+    let stop = stops.iter().find(|stop| stop.calls.is_some())?;
+    let state = &stop.state;
+    let holds = |register: u8, whole: bool| {
+        ARGUMENTS.into_iter().find(|argument| match state.get(*argument) {
+            Value::Register(from, Width::Full) => from == register,
+            Value::Register(from, Width::Signed) => from == register && !whole,
+            _ => false,
+        })
+    };
+    let answer = after_call(&function, call.outcome, stop.address)?;
+    if answer.ok != Success::Positive(Place::Register32(word(RAX))) {
+        return None;
+    }
+    let out = match (call.out, answer.count) {
+        (Some(out), Place::Out64) => holds(out, true)?,
+        (None, Place::Memory32 { register, offset }) if register == word(RSP) => {
+            let slot = state.stack()?.checked_add(i64::from(offset))?;
+            ARGUMENTS.into_iter().find(|argument| state.get(*argument) == Value::Stack(slot))?
+        }
+        _ => return None,
+    };
+    let inner = Call {
+        connection: holds(call.connection, true)?,
+        buffer: holds(call.buffer, true)?,
+        length: holds(call.length, call.long)?,
+        long: true,
+        out: Some(out),
+        outcome: Outcome::Flag,
+        ..*call
+    };
+    Some((stop.calls?, inner))
+}

@@ -1,0 +1,401 @@
+//! Where values are while a function runs: registers and stack slots, followed through moves.
+//!
+//! A value is named by where it was when the walk began. What an instruction does that is not a plain move makes
+//! the places that it writes unknown, so that everything that is still known is known for certain.
+
+use std::collections::BTreeMap;
+
+use iced_x86::{
+    ConditionCode, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
+};
+
+/// How much of a value is meant, and how it was widened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Width {
+    /// The low 32 bits, the high ones zero.
+    Low,
+    /// The low 32 bits, the high ones copies of the sign.
+    Signed,
+    /// All 64 bits.
+    Full,
+}
+
+/// A value, named by where it was when the walk began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Value {
+    Unknown,
+    Constant(i64),
+    /// What a register held.
+    Register(u8, Width),
+    /// What a stack slot held, that many bytes from where the stack pointer was.
+    Slot(i64, Width),
+    /// An address on the stack, that many bytes from where the stack pointer was.
+    Stack(i64),
+    /// The stack's canary.
+    Canary,
+}
+
+impl Value {
+    fn low(self) -> Self {
+        match self {
+            Self::Register(register, _) => Self::Register(register, Width::Low),
+            Self::Slot(slot, _) => Self::Slot(slot, Width::Low),
+            Self::Constant(value) => Self::Constant(value & 0xffff_ffff),
+            Self::Unknown | Self::Stack(_) | Self::Canary => Self::Unknown,
+        }
+    }
+
+    fn signed(self) -> Self {
+        match self.low() {
+            Self::Register(register, _) => Self::Register(register, Width::Signed),
+            Self::Slot(slot, _) => Self::Slot(slot, Width::Signed),
+            other => other,
+        }
+    }
+}
+
+/// What the flags tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flags {
+    Unknown,
+    /// A value was compared with zero, over so many bits.
+    Zero(Value),
+    /// The stack's canary was compared: unequal never returns.
+    Canary,
+}
+
+/// The stack pointer's number.
+pub(crate) const RSP: u8 = 4;
+const RBP: u8 = 5;
+
+/// Registers and stack, at one instruction.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    registers: [Value; 16],
+    /// Stores since the walk began, by distance from the first stack pointer, each with its bytes.
+    stores: BTreeMap<i64, (u8, Value)>,
+    /// Whether slots that were not stored to still hold what they held.
+    slots: bool,
+    /// The lowest stack address that was given away, so that others may write there and above.
+    given: Option<i64>,
+    pub(crate) flags: Flags,
+}
+
+impl State {
+    /// The entry of a function: no address of its frame was given away yet.
+    pub(crate) fn entry() -> Self {
+        Self { given: None, ..Self::midway() }
+    }
+
+    /// Somewhere in a function. Everything is named by where it is now.
+    pub(crate) fn midway() -> Self {
+        let mut registers = [Value::Unknown; 16];
+        for (number, register) in (0..).zip(registers.iter_mut()) {
+            *register = Value::Register(number, Width::Full);
+        }
+        let mut state = Self {
+            registers,
+            stores: BTreeMap::new(),
+            slots: true,
+            given: Some(i64::MIN),
+            flags: Flags::Unknown,
+        };
+        state.set(RSP, Value::Stack(0));
+        state
+    }
+
+    pub(crate) fn get(&self, number: u8) -> Value {
+        self.registers.get(usize::from(number)).copied().unwrap_or(Value::Unknown)
+    }
+
+    fn set(&mut self, number: u8, value: Value) {
+        if let Some(register) = self.registers.get_mut(usize::from(number)) {
+            *register = value;
+        }
+    }
+
+    /// Where the stack pointer is, from where it was.
+    pub(crate) fn stack(&self) -> Option<i64> {
+        match self.get(RSP) {
+            Value::Stack(offset) => Some(offset),
+            _ => None,
+        }
+    }
+
+    /// A register that holds the value, or some bits of it that are enough; its own register first.
+    pub(crate) fn register_of(&self, number: u8, whole: bool) -> Option<u8> {
+        let holds = |value: Value| match value {
+            Value::Register(from, Width::Full) => from == number,
+            Value::Register(from, _) => from == number && !whole,
+            _ => false,
+        };
+        std::iter::once(number).chain(0..16).find(|register| holds(self.get(*register)))
+    }
+
+    /// A slot that holds the value, by distance from the stack pointer as it is now.
+    pub(crate) fn slot_of(&self, number: u8, whole: bool) -> Option<i64> {
+        let now = self.stack()?;
+        self.stores.iter().find_map(|(at, (_, value))| match value {
+            Value::Register(from, width) if *from == number && (*width == Width::Full || !whole) => {
+                Some(at - now)
+            }
+            _ => None,
+        })
+    }
+
+    fn load(&self, at: i64, bytes: u8) -> Value {
+        let overlap = self
+            .stores
+            .iter()
+            .find(|(from, (size, _))| **from < at + i64::from(bytes) && **from + i64::from(*size) > at);
+        match overlap {
+            Some((from, (size, value))) if *from == at => match (size, bytes) {
+                (8, 8) => *value,
+                (4 | 8, 4) => value.low(),
+                _ => Value::Unknown,
+            },
+            Some(_) => Value::Unknown,
+            None if self.slots && bytes == 8 => Value::Slot(at, Width::Full),
+            None if self.slots && bytes == 4 => Value::Slot(at, Width::Low),
+            None => Value::Unknown,
+        }
+    }
+
+    fn store(&mut self, at: i64, bytes: i64, value: Value) {
+        self.stores.retain(|from, (size, _)| *from >= at + bytes || *from + i64::from(*size) <= at);
+        match u8::try_from(bytes) {
+            Ok(bytes) if self.stores.len() < 256 => {
+                self.stores.insert(at, (bytes, value));
+            }
+            _ => self.forget_stack(),
+        }
+    }
+
+    /// Something wrote to an unknown place: slots may have changed, but for those that nobody else can name.
+    fn forget_stack(&mut self) {
+        self.slots = false;
+        if let Some(given) = self.given {
+            self.stores.retain(|at, (size, _)| *at + i64::from(*size) <= given);
+        }
+    }
+
+    /// Whether nothing was written since the walk began but to known places on the stack.
+    pub(crate) fn untouched(&self) -> bool {
+        self.slots
+    }
+
+    /// A call came back: what it may change is unknown now.
+    pub(crate) fn called(&mut self) {
+        for scratch in [0, 1, 2, 6, 7, 8, 9, 10, 11] {
+            self.set(scratch, Value::Unknown);
+        }
+        self.forget_stack();
+        self.flags = Flags::Unknown;
+    }
+
+    /// A memory operand's place on the stack, if it is one.
+    fn place(&self, instruction: &Instruction) -> Option<i64> {
+        let plain = instruction.memory_index() == Register::None
+            && !matches!(instruction.segment_prefix(), Register::FS | Register::GS);
+        let base = general(instruction.memory_base())?;
+        match self.get(base) {
+            Value::Stack(from) if plain => {
+                from.checked_add(i64::from_ne_bytes(instruction.memory_displacement64().to_ne_bytes()))
+            }
+            _ => None,
+        }
+    }
+
+    fn operand(&self, instruction: &Instruction, index: u32) -> Value {
+        if index >= instruction.op_count() {
+            return Value::Unknown;
+        }
+        match instruction.op_kind(index) {
+            OpKind::Register => {
+                let register = instruction.op_register(index);
+                match (general(register), register.size()) {
+                    (Some(number), 8) => self.get(number),
+                    (Some(number), 4) => self.get(number).low(),
+                    _ => Value::Unknown,
+                }
+            }
+            OpKind::Memory => match (self.place(instruction), instruction.memory_size().size()) {
+                (Some(at), 8) => self.load(at, 8),
+                (Some(at), 4) => self.load(at, 4),
+                _ => Value::Unknown,
+            },
+            OpKind::Immediate8
+            | OpKind::Immediate16
+            | OpKind::Immediate32
+            | OpKind::Immediate64
+            | OpKind::Immediate8to32
+            | OpKind::Immediate8to64
+            | OpKind::Immediate32to64 => {
+                Value::Constant(i64::from_ne_bytes(instruction.immediate(index).to_ne_bytes()))
+            }
+            _ => Value::Unknown,
+        }
+    }
+
+    /// Runs one instruction that is neither jump, call nor return.
+    pub(crate) fn run(&mut self, instruction: &Instruction, infos: &mut InstructionInfoFactory) {
+        let flags = self.compared(instruction);
+        let result = self.result(instruction);
+        let moved = match instruction.mnemonic() {
+            Mnemonic::Push => self.stack().map(|at| (at - 8, self.operand(instruction, 0))),
+            _ => None,
+        };
+        let stack = self.moved_stack(instruction);
+        let stored = (instruction.op0_kind() == OpKind::Memory).then(|| self.place(instruction)).flatten();
+        let used = infos.info(instruction);
+        for register in used.used_registers() {
+            if let (true, Some(number)) = (writes(register.access()), general(register.register())) {
+                self.set(number, Value::Unknown);
+            }
+        }
+        for memory in used.used_memory().iter().filter(|memory| writes(memory.access())) {
+            match (stored, moved) {
+                (_, Some((at, value))) => self.store(at, 8, value),
+                (Some(at), _) => {
+                    let bytes = i64::try_from(memory.memory_size().size()).unwrap_or(i64::MAX >> 1);
+                    let value = if instruction.mnemonic() == Mnemonic::Mov { result } else { Value::Unknown };
+                    self.store(at, bytes, value);
+                }
+                (None, None) => self.forget_stack(),
+            }
+        }
+        if instruction.op0_kind() == OpKind::Register {
+            let register = instruction.op0_register();
+            if let (Some(number), true) = (general(register), writes_whole(instruction, register)) {
+                self.set(number, result);
+                if let (Value::Stack(at), false) = (result, [RSP, RBP].contains(&number)) {
+                    self.given = Some(self.given.map_or(at, |given| given.min(at)));
+                }
+            }
+        }
+        if let Some(stack) = stack {
+            self.set(RSP, stack);
+        }
+        if instruction.rflags_modified() != 0 {
+            self.flags = flags;
+        }
+    }
+
+    /// What the first operand holds afterwards, as far as that is a plain move.
+    fn result(&self, instruction: &Instruction) -> Value {
+        let first = instruction.op0_register();
+        let narrow = instruction.op0_kind() == OpKind::Register && first.size() == 4;
+        let value = match instruction.mnemonic() {
+            Mnemonic::Mov if canary(instruction) => Value::Canary,
+            Mnemonic::Mov => self.operand(instruction, 1),
+            Mnemonic::Movsxd => self.operand(instruction, 1).signed(),
+            Mnemonic::Cdqe => self.get(0).signed(),
+            Mnemonic::Lea => self.place(instruction).map_or(Value::Unknown, Value::Stack),
+            Mnemonic::Xor | Mnemonic::Sub if same(instruction) => Value::Constant(0),
+            Mnemonic::Add | Mnemonic::Sub => {
+                let sign = if instruction.mnemonic() == Mnemonic::Add { 1 } else { -1 };
+                match (self.operand(instruction, 0), self.operand(instruction, 1)) {
+                    (Value::Stack(at), Value::Constant(by)) => {
+                        at.checked_add(sign * by).map_or(Value::Unknown, Value::Stack)
+                    }
+                    _ => Value::Unknown,
+                }
+            }
+            Mnemonic::Pop => self.stack().map_or(Value::Unknown, |at| self.load(at, 8)),
+            Mnemonic::Or if self.operand(instruction, 1) == Value::Constant(-1) => Value::Constant(-1),
+            _ => Value::Unknown,
+        };
+        if narrow { value.low() } else { value }
+    }
+
+    fn moved_stack(&self, instruction: &Instruction) -> Option<Value> {
+        let by = i64::from(instruction.stack_pointer_increment());
+        match instruction.mnemonic() {
+            Mnemonic::Leave => Some(match self.get(RBP) {
+                Value::Stack(at) => Value::Stack(at + 8),
+                _ => Value::Unknown,
+            }),
+            Mnemonic::Push | Mnemonic::Pop if instruction.op0_register() != Register::RSP => {
+                Some(self.stack().map_or(Value::Unknown, |at| Value::Stack(at + by)))
+            }
+            _ => None,
+        }
+    }
+
+    fn compared(&self, instruction: &Instruction) -> Flags {
+        let guard = (0..2).any(|index| self.operand(instruction, index) == Value::Canary);
+        if guard || canary(instruction) {
+            return Flags::Canary;
+        }
+        let zero = match instruction.mnemonic() {
+            Mnemonic::Test => same(instruction),
+            Mnemonic::Cmp => self.operand(instruction, 1) == Value::Constant(0),
+            _ => false,
+        };
+        match self.operand(instruction, 0) {
+            value @ (Value::Register(..) | Value::Slot(..)) if zero => Flags::Zero(value),
+            _ => Flags::Unknown,
+        }
+    }
+
+    /// Applies `cmovcc` as if its condition held.
+    pub(crate) fn moves(&mut self, instruction: &Instruction) {
+        let value = self.operand(instruction, 1);
+        if let Some(number) = general(instruction.op0_register()) {
+            self.set(number, value);
+        }
+    }
+
+    /// Applies `cmovcc` as if its condition did not hold: the high half goes all the same.
+    pub(crate) fn keeps(&mut self, instruction: &Instruction) {
+        let value = self.operand(instruction, 0);
+        if let Some(number) = general(instruction.op0_register()) {
+            self.set(number, value);
+        }
+    }
+}
+
+fn canary(instruction: &Instruction) -> bool {
+    instruction.segment_prefix() == Register::FS && instruction.memory_displacement64() == 0x28
+}
+
+fn same(instruction: &Instruction) -> bool {
+    instruction.op0_kind() == OpKind::Register
+        && instruction.op1_kind() == OpKind::Register
+        && instruction.op0_register() == instruction.op1_register()
+}
+
+fn writes(access: OpAccess) -> bool {
+    !matches!(access, OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess | OpAccess::None)
+}
+
+/// Whether the instruction puts a result into all of its first operand, which `State::result` then knows.
+fn writes_whole(instruction: &Instruction, register: Register) -> bool {
+    register.size() >= 4
+        && !matches!(
+            instruction.mnemonic(),
+            Mnemonic::Push | Mnemonic::Test | Mnemonic::Cmp | Mnemonic::Nop | Mnemonic::Bt
+        )
+        && instruction.flow_control() == FlowControl::Next
+}
+
+/// The number that the instruction set gives a general register.
+pub(crate) fn general(register: Register) -> Option<u8> {
+    let whole = register.full_register();
+    whole.is_gpr64().then(|| u8::try_from(whole.number()).ok()).flatten()
+}
+
+/// The set of signs (below, at, above zero, as bits) for which a condition holds after a comparison with zero.
+pub(crate) fn signs(condition: ConditionCode) -> Option<u8> {
+    Some(match condition {
+        ConditionCode::e | ConditionCode::be => 0b010,
+        ConditionCode::ne | ConditionCode::a => 0b101,
+        ConditionCode::l | ConditionCode::s => 0b001,
+        ConditionCode::ge | ConditionCode::ns => 0b110,
+        ConditionCode::le => 0b011,
+        ConditionCode::g => 0b100,
+        ConditionCode::b | ConditionCode::o => 0b000,
+        ConditionCode::ae | ConditionCode::no => 0b111,
+        _ => return None,
+    })
+}
