@@ -146,6 +146,9 @@ pub struct Run {
     /// Do as without root: tell the command of a proxy by its environment
     #[arg(long)]
     pub explicit: bool,
+    /// Read TLS inside the command's processes instead of standing in the way: no certificate, no proxy. Needs root
+    #[arg(long, conflicts_with_all = ["explicit", "rewrite"], env = crate::settings::TAP, hide_env_values = true)]
+    pub tap: bool,
     /// Keep the run in this file instead of the user's own store; see trackway runs --help
     #[arg(long, value_name = "FILE")]
     pub store: Option<PathBuf>,

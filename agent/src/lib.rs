@@ -19,6 +19,7 @@ pub mod prices;
 pub mod settings;
 pub mod sink;
 pub mod store;
+pub mod tap;
 pub mod top;
 pub mod trust;
 

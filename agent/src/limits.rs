@@ -18,6 +18,22 @@ pub const PIPES: usize = 256;
 pub const PARENTS: usize = 16 * 1024;
 /// About how many bytes the recording thread takes from the kernel's tap at once.
 pub const CHUNK_BATCH: usize = 8 * 1024 * 1024;
+/// Size of the kernel's ring buffer for the tap.
+pub const TAP_RING_BYTES: u32 = 32 * 1024 * 1024;
+/// Most connections that the tap follows at once.
+pub const TAP_FLOWS: usize = 16 * 1024;
+/// Most sockets whose server's name the tap remembers.
+pub const TAP_SOCKETS: usize = 16 * 1024;
+/// Most processes that the tap knows.
+pub const TAPPED: usize = 16 * 1024;
+/// Most files of code that have probes.
+pub const IMAGES: usize = 1024;
+/// Largest file of code that is looked into.
+pub const IMAGE_BYTES: u64 = 1024 * 1024 * 1024;
+/// How long probes stay in a file that no watched process uses.
+pub const IMAGE_IDLE: Duration = Duration::from_secs(60);
+/// Most requests that the thread which looks for libraries takes at once.
+pub const SCANS: usize = 4096;
 /// How often the recording thread looks, while there is something to see.
 pub const RECORD_BUSY: Duration = Duration::from_millis(5);
 /// How often it looks after nothing was seen for a while.

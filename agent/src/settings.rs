@@ -4,6 +4,8 @@
 pub const LOG: &str = "TRACKWAY_LOG";
 /// A file with the operator's prices.
 pub const PRICES: &str = "TRACKWAY_PRICES";
+/// Whether TLS is read inside processes.
+pub const TAP: &str = "TRACKWAY_TAP";
 /// What makes one trace.
 pub const SCOPE: &str = "TRACKWAY_SCOPE";
 /// The span under which a run stands, as W3C Trace Context writes it: set by who starts the command.

@@ -34,6 +34,11 @@ const TLS_1_2: u16 = 0x0303;
 const TLS_1_3: u16 = 0x0304;
 const ECDSA_P256_SHA256: u16 = 0x0403;
 
+/// The server's name that a ClientHello asks for: the first bytes of a connection, as many as there are.
+pub fn name_in_hello(bytes: &[u8]) -> Option<String> {
+    parse(bytes).ok().flatten()?.server_name
+}
+
 /// Parses the first bytes of a connection. `Ok(None)`: they do not begin a ClientHello that can be read.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Hello>, Incomplete> {
     let Some(message) = message(bytes)? else { return Ok(None) };

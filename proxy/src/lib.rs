@@ -34,6 +34,7 @@ pub(crate) use accept::Shared;
 pub use accept::{Mode, Proxy};
 pub use config::{Config, ConfigError, Traceparent, Trusts};
 pub use counters::Counters;
+pub use hello::name_in_hello;
 pub use origin::Lead;
 
 /// Who is behind an accepted connection.

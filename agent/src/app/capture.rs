@@ -20,9 +20,10 @@ use crate::cli::Run;
 use crate::doctor::brief;
 use crate::guard::News;
 use crate::kernel::cgroup::{self, Cgroup};
-use crate::kernel::{self, Kernel};
-use crate::limits::{DRAIN, TAP_BYTES, TAP_EVENTS, WORKERS};
+use crate::kernel::{self, Kernel, Wish};
+use crate::limits::{DRAIN, TAP_BYTES, TAP_EVENTS, TAP_RING_BYTES, WORKERS};
 use crate::settings;
+use crate::tap as tapped;
 use crate::trust::{self, Anchor, Trust};
 
 /// Why nothing can be captured at all.
@@ -34,6 +35,9 @@ pub enum Error {
     /// No certificate authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The tap was asked for and cannot be set.
+    #[error("cannot read TLS inside processes: {0}; run as root on Linux 5.15 or later, or leave --tap out")]
+    Tap(String),
     /// The proxy refused its settings.
     #[error(transparent)]
     Proxy(#[from] ConfigError),
@@ -65,6 +69,7 @@ pub(super) struct Capture {
     variables: Vec<(OsString, OsString)>,
     kernel: Option<Arc<Mutex<Kernel>>>,
     feed: Option<Feed>,
+    tap: Option<tapped::Tap>,
     serving: Option<Serving>,
     // Goes when it is dropped, if it is empty then.
     _cgroup: Option<Cgroup>,
@@ -94,16 +99,11 @@ impl Capture {
         identity: &Identity,
         site: &mut Site,
     ) -> Result<(Self, Trust), RunError> {
+        if options.tap {
+            return Ok((Self::tapped(options, site)?, Trust::default()));
+        }
         let redirect = redirect(options, site);
-        let mut capture = Self {
-            notice: None,
-            notes: Vec::new(),
-            variables: Vec::new(),
-            kernel: None,
-            feed: None,
-            serving: None,
-            _cgroup: None,
-        };
+        let mut capture = Self::nothing();
         let theirs = settings::PROXIES.into_iter().find(|name| settings::get(name).is_some());
         if let (Err(reason), Some(theirs)) = (&redirect, theirs) {
             let reason = brief(&reason.to_string());
@@ -156,6 +156,40 @@ impl Capture {
         Ok((capture, trust))
     }
 
+    fn nothing() -> Self {
+        Self {
+            notice: None,
+            notes: Vec::new(),
+            variables: Vec::new(),
+            kernel: None,
+            feed: None,
+            tap: None,
+            serving: None,
+            _cgroup: None,
+        }
+    }
+
+    /// Nothing stands in the way: the command's processes are looked into.
+    fn tapped(options: &Run, site: &mut Site) -> Result<Self, Error> {
+        let failed = |why: &dyn std::fmt::Display| Error::Tap(brief(&why.to_string()));
+        kernel::supported().map_err(|error| failed(&error))?;
+        if !nix::unistd::geteuid().is_root() {
+            return Err(failed(&Reason::NoRoot));
+        }
+        let cgroup = Cgroup::create().map_err(|error| failed(&error))?;
+        site.tell(&News::Cgroup(cgroup.path()));
+        let wish = Wish { cgroup: true, all: false, clear: true, ring_bytes: TAP_RING_BYTES };
+        let plan = kernel::Plan { cgroup: Some(cgroup.path()), listeners: None, tap: wish };
+        let kernel = Kernel::open(&plan).map_err(|error| failed(&error))?;
+        let kernel = Arc::new(Mutex::new(kernel));
+        let command = options.command.first().and_then(|name| crate::path::find(name));
+        let tap = tapped::Tap::start(Arc::clone(&kernel), command.into_iter().collect())
+            .map_err(|error| failed(&error))?;
+        // The first connection may come at once.
+        tap.settle();
+        Ok(Self { kernel: Some(kernel), tap: Some(tap), _cgroup: Some(cgroup), ..Self::nothing() })
+    }
+
     /// The line that is said before the command starts.
     pub(super) fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
@@ -174,7 +208,7 @@ impl Capture {
     /// Where the recorder reads. Once.
     pub(super) fn source(&mut self) -> Source {
         let read = settings::capture() == settings::Capture::Read;
-        Source { feed: self.feed.take(), read, kernel: self.kernel.clone() }
+        Source { feed: self.feed.take(), tap: self.tap.take(), read, kernel: self.kernel.clone() }
     }
 
     /// Gives open connections a moment and ends them. What was lost or not seen, line by line.

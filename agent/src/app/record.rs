@@ -27,12 +27,15 @@ use crate::limits::{
     CHUNK_BATCH, LAST_FACTS, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_BATCH, TAP_EVENTS,
 };
 use crate::sink::Sink;
+use crate::tap::Tap;
 
 /// Where facts come from.
 #[derive(Debug)]
 pub(super) struct Source {
     /// The tap's other end; `None` where nothing is captured.
     pub(super) feed: Option<Feed>,
+    /// What looks into processes; `None` where something stands in the way instead.
+    pub(super) tap: Option<Tap>,
     /// Whether connections are read; else their bytes are dropped.
     pub(super) read: bool,
     /// The kernel side; `None` without root.
@@ -138,6 +141,15 @@ impl State {
             while feed.drain(&mut self.events, TAP_BATCH) == TAP_BATCH && self.events.len() < TAP_EVENTS {}
         }
         busy |= !self.events.is_empty();
+        self.take_events(run);
+        self.hand_on(run);
+        run.drain(now(), &mut self.spans);
+        self.deliver();
+        busy
+    }
+
+    /// Reads what passed on connections.
+    fn take_events(&mut self, run: &mut Run) {
         for event in self.events.drain(..) {
             match event {
                 Event::Opened(flow) if self.source.read => {
@@ -162,10 +174,6 @@ impl State {
                 Event::Unread(unread) => run.unread(*unread),
             }
         }
-        self.hand_on(run);
-        run.drain(now(), &mut self.spans);
-        self.deliver();
-        busy
     }
 
     /// Gives the run what the kernel told.
@@ -176,10 +184,16 @@ impl State {
         // What a process said comes before its end.
         for chunk in self.chunks.drain(..) {
             self.stdio.chunk(&chunk, kernel, run);
+            if let Some(tap) = &mut self.source.tap {
+                tap.chunk(chunk, &mut self.events);
+            }
         }
         for fact in self.facts.drain(..) {
             if self.source.read {
                 self.stdio.fact(&fact, self.pid, kernel, run);
+            }
+            if let Some(tap) = &mut self.source.tap {
+                tap.fact(&fact, &mut self.events);
             }
             run.process(fact);
         }
@@ -218,8 +232,11 @@ impl State {
             run.process(ProcessFact::Exit { process: root, status, time });
         }
         self.look(&mut run);
+        let tap = self.source.tap.as_mut().map(|tap| tap.finish(now(), &mut self.events));
+        self.take_events(&mut run);
         let kernel = self.source.kernel.clone();
         let mut notes = kernel.map_or_else(Vec::new, |kernel| self.stdio.finish(&kernel, &mut run));
+        notes.extend(tap.into_iter().flatten());
         // The order of connections decides over ids: the same run gives the same tree.
         let mut open: Vec<_> = std::mem::take(&mut self.observers).into_iter().collect();
         open.sort_unstable_by_key(|(id, _)| *id);

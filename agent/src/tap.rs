@@ -1,0 +1,122 @@
+//! The tap: plaintext where processes hand it to their TLS libraries, as connections that the core can read.
+//!
+//! Invariants: nothing stands in the way of the process; what the tap cannot read is reported with its reason;
+//! libraries are looked for on a thread of its own, and every table has its bound in `limits.rs`.
+
+mod flows;
+mod images;
+mod maps;
+mod scan;
+mod sockets;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use trackway_core::flow::{Close, Time};
+use trackway_core::process::ProcessFact;
+use trackway_proxy::tap::Event;
+
+use crate::kernel::{Chunk, Kernel, What};
+use flows::Flows;
+pub use images::{Coverage, Found, Images};
+use scan::Scan;
+use sockets::Sockets;
+
+/// The tap at work.
+#[derive(Debug)]
+pub struct Tap {
+    kernel: Arc<Mutex<Kernel>>,
+    images: Arc<Mutex<Images>>,
+    scan: Scan,
+    flows: Flows,
+    sockets: Sockets,
+}
+
+impl Tap {
+    /// Begins, with the libraries of the system and with these files, which are about to be executed.
+    pub fn start(kernel: Arc<Mutex<Kernel>>, files: Vec<PathBuf>) -> std::io::Result<Self> {
+        let images = Arc::new(Mutex::new(Images::default()));
+        let scan = Scan::start(Arc::clone(&kernel), Arc::clone(&images), files)?;
+        Ok(Self { kernel, images, scan, flows: Flows::default(), sockets: Sockets::default() })
+    }
+
+    /// Waits until what was asked for so far has been looked at.
+    pub fn settle(&self) {
+        self.scan.settle();
+    }
+
+    /// Looks at a process that runs already.
+    pub fn process(&self, pid: u32) {
+        self.scan.process(pid);
+    }
+
+    /// Takes a fact about a process.
+    pub fn fact(&mut self, fact: &ProcessFact, events: &mut Vec<Event>) {
+        match fact {
+            ProcessFact::Exec { process, .. } => self.scan.process(process.pid),
+            ProcessFact::Exit { process, time, .. } => {
+                self.end(process.pid, *time, events);
+                self.scan.gone(process.pid);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes what the kernel handed over; appends what it means for connections.
+    pub fn chunk(&mut self, chunk: Chunk, events: &mut Vec<Event>) {
+        match &chunk.what {
+            What::Text { .. } | What::Clear { .. } => {
+                let socket = chunk.descriptor.and_then(|number| self.sockets.get(chunk.process.pid, number));
+                self.flows.bytes(chunk, socket, events);
+            }
+            What::Freed => self.flows.freed(&chunk, events),
+            What::Hello { .. } => self.sockets.hello(&chunk),
+            What::Closed { socket } => {
+                let read = self.flows.closed(&chunk, socket, events);
+                let images = Arc::clone(&self.images);
+                events.extend(self.sockets.closed(&chunk, socket, read, |pid| why(&images, pid)));
+            }
+            What::Mapped => self.scan.process(chunk.process.pid),
+            What::Stdio { .. } => {}
+        }
+    }
+
+    /// A process has ended: its sockets are closed without a word.
+    fn end(&mut self, pid: u32, time: Time, events: &mut Vec<Event>) {
+        for (number, chunk) in self.sockets.of(pid, time) {
+            let socket = self.kernel.lock().unwrap_or_else(PoisonError::into_inner).socket(pid, number);
+            let Some(socket) = socket else { continue };
+            let read = self.flows.closed(&chunk, &socket, events);
+            let images = Arc::clone(&self.images);
+            events.extend(self.sockets.closed(&chunk, &socket, read, |pid| why(&images, pid)));
+        }
+        self.flows.end(pid, Close::Clean, time, events);
+    }
+
+    /// Stops: ends what is open, and says what is to be said.
+    pub fn finish(&mut self, time: Time, events: &mut Vec<Event>) -> Vec<String> {
+        for pid in self.sockets.processes() {
+            self.end(pid, time, events);
+        }
+        self.flows.finish(time, events);
+        let totals = self.kernel.lock().unwrap_or_else(PoisonError::into_inner).tap_totals();
+        let mut lines = self.scan.finish();
+        if totals.lost > 0 {
+            lines.push(format!(
+                "{} bytes passed unseen by the tap: they came faster than they could be read",
+                totals.lost
+            ));
+        }
+        lines
+    }
+
+    /// What is known of each process.
+    pub fn coverage(&self) -> Vec<Coverage> {
+        self.images.lock().unwrap_or_else(PoisonError::into_inner).coverage()
+    }
+}
+
+/// Why nothing of a process is read.
+fn why(images: &Mutex<Images>, pid: u32) -> String {
+    images.lock().unwrap_or_else(PoisonError::into_inner).why(pid)
+}

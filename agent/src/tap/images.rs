@@ -1,0 +1,141 @@
+//! What was found in files of code, and which processes use them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use trackway_image::{Library, Method};
+
+use super::maps::Key;
+use crate::kernel::Standing;
+use crate::limits::{IMAGE_IDLE, IMAGES, TAPPED};
+
+/// A TLS library that was found and is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Which.
+    pub library: Library,
+    /// Its version, where the file says it.
+    pub version: Option<String>,
+    /// How its functions were found.
+    pub method: Method,
+    /// Probes that stand in it.
+    pub probes: usize,
+    /// Those of them on instructions that the kernel emulates.
+    pub cheap: usize,
+}
+
+/// What is known of one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// Its number.
+    pub pid: u32,
+    /// Each file that was looked into, with what was found in it and what was refused.
+    pub files: Vec<(PathBuf, Vec<Found>, Vec<String>)>,
+}
+
+/// A file.
+#[derive(Debug)]
+pub(super) struct Image {
+    pub(super) name: PathBuf,
+    pub(super) found: Vec<Found>,
+    pub(super) refused: Vec<String>,
+    pub(super) standing: Option<Standing>,
+    users: BTreeSet<u32>,
+    idle: Option<Instant>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Images {
+    known: HashMap<Key, Image>,
+    /// The files of each process, its executable first.
+    processes: BTreeMap<u32, Vec<Key>>,
+    /// Files and processes that there was no room for.
+    pub(super) left: u64,
+}
+
+impl Images {
+    /// Whether a file was looked into. If so, the process is a user of it from now on.
+    pub(super) fn uses(&mut self, pid: u32, key: Key) -> bool {
+        let Some(image) = self.known.get_mut(&key) else { return false };
+        if pid != 0 {
+            image.users.insert(pid);
+            image.idle = None;
+            let keys = self.processes.entry(pid).or_default();
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        true
+    }
+
+    /// Whether there is room for one more file.
+    pub(super) fn has_room(&mut self) -> bool {
+        let room = self.known.len() < IMAGES && self.processes.len() < TAPPED;
+        self.left += u64::from(!room);
+        room
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        key: Key,
+        name: PathBuf,
+        found: Vec<Found>,
+        refused: Vec<String>,
+        standing: Option<Standing>,
+    ) {
+        let image =
+            Image { name, found, refused, standing, users: BTreeSet::new(), idle: Some(Instant::now()) };
+        self.known.insert(key, image);
+    }
+
+    /// A process has ended, or has another image from now on.
+    pub(super) fn forget(&mut self, pid: u32) {
+        for key in self.processes.remove(&pid).into_iter().flatten() {
+            if let Some(image) = self.known.get_mut(&key) {
+                image.users.remove(&pid);
+                if image.users.is_empty() {
+                    image.idle = Some(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Takes out what nobody has used for a while.
+    pub(super) fn idle(&mut self) -> Vec<Standing> {
+        let idle: Vec<Key> = self
+            .known
+            .iter()
+            .filter(|(_, image)| image.idle.is_some_and(|since| since.elapsed() > IMAGE_IDLE))
+            .map(|(key, _)| *key)
+            .collect();
+        idle.iter().filter_map(|key| self.known.remove(key)?.standing).collect()
+    }
+
+    /// Why nothing of a process is read, in one line.
+    pub(super) fn why(&self, pid: u32) -> String {
+        let Some(keys) = self.processes.get(&pid) else {
+            return "the process ended before it could be looked at".to_owned();
+        };
+        let images: Vec<&Image> = keys.iter().filter_map(|key| self.known.get(key)).collect();
+        if let Some(image) = images.iter().find(|image| !image.found.is_empty()) {
+            return format!("its bytes did not pass through the functions found in {}", image.name.display());
+        }
+        match images.iter().find_map(|image| Some((image, image.refused.first()?))) {
+            Some((image, refused)) => format!("{}: {refused}", image.name.display()),
+            None => match images.first() {
+                Some(image) => format!("no TLS function is known in {}", image.name.display()),
+                None => "it has no file of code that could be opened".to_owned(),
+            },
+        }
+    }
+
+    pub(super) fn coverage(&self) -> Vec<Coverage> {
+        let files = |keys: &Vec<Key>| {
+            let images = keys.iter().filter_map(|key| self.known.get(key));
+            images.map(|image| (image.name.clone(), image.found.clone(), image.refused.clone())).collect()
+        };
+        self.processes.iter().map(|(pid, keys)| Coverage { pid: *pid, files: files(keys) }).collect()
+    }
+}

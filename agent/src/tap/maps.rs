@@ -1,0 +1,160 @@
+//! Which files of code a process has in its memory.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use procfs::process::{MMPermissions, MMapPath, Process};
+
+use crate::limits::IMAGE_BYTES;
+
+/// A file, unambiguous as long as it is not written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Key {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed_ns: i64,
+}
+
+/// A file of code.
+#[derive(Debug)]
+pub(super) struct Code {
+    pub(super) key: Key,
+    pub(super) file: File,
+    /// As the process calls it.
+    pub(super) name: PathBuf,
+    /// Whether it is the process's own executable.
+    pub(super) executable: bool,
+    /// Where the process's root is.
+    pub(super) root: PathBuf,
+}
+
+impl Code {
+    /// A file of this machine.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let root = PathBuf::from("/");
+        Self::of(File::open(path)?, path.to_owned(), true, root)
+    }
+
+    fn of(file: File, name: PathBuf, executable: bool, root: PathBuf) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        let changed_ns = meta.mtime().wrapping_mul(1_000_000_000).wrapping_add(meta.mtime_nsec());
+        let key = Key { device: meta.dev(), inode: meta.ino(), size: meta.size(), changed_ns };
+        Ok(Self { key, file, name, executable, root })
+    }
+
+    /// Its bytes.
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        if self.key.size > IMAGE_BYTES {
+            return Err(io::Error::other(format!("it is larger than {IMAGE_BYTES} bytes")));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(self.key.size).unwrap_or(0));
+        (&self.file).take(IMAGE_BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The file with the symbols of a build, where the distribution's package is installed.
+    pub(super) fn debug(&self, build: &[u8]) -> Option<Vec<u8>> {
+        let digits: String = build.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (folder, rest) = digits.split_at_checked(2)?;
+        let path = self.root.join("usr/lib/debug/.build-id").join(folder).join(format!("{rest}.debug"));
+        let file = File::open(path).ok()?;
+        if file.metadata().ok()?.len() > IMAGE_BYTES {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        file.take(IMAGE_BYTES).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+}
+
+/// The executable of a process and those of its libraries that may speak TLS. What cannot be opened any more is left
+/// out: the process has ended.
+pub(super) fn code(pid: u32) -> Vec<Code> {
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    let mut found = Vec::new();
+    let exe = format!("/proc/{pid}/exe");
+    let name = fs::read_link(&exe).unwrap_or_default();
+    if let Ok(code) = File::open(&exe).and_then(|file| Code::of(file, name, true, root.clone())) {
+        found.push(code);
+    }
+    let maps = i32::try_from(pid).ok().and_then(|pid| Process::new(pid).ok()?.maps().ok());
+    for map in maps.into_iter().flatten() {
+        let MMapPath::Path(path) = &map.pathname else { continue };
+        if !map.perms.contains(MMPermissions::EXECUTE) || !speaks(path) {
+            continue;
+        }
+        let (from, to) = map.address;
+        // The mapping itself, whatever the name means by now; where that is not allowed, by name in its own mounts.
+        let file = File::open(format!("/proc/{pid}/map_files/{from:x}-{to:x}"))
+            .or_else(|_| File::open(root.join(path.strip_prefix("/").unwrap_or(path))));
+        if let Ok(code) = file.and_then(|file| Code::of(file, path.clone(), false, root.clone()))
+            && found.iter().all(|other: &Code| other.key != code.key)
+        {
+            found.push(code);
+        }
+    }
+    found
+}
+
+/// Whether a library may be one that speaks TLS, by its name. Looking into every library of a process costs more
+/// than it finds.
+fn speaks(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    ["ssl", "tls"].into_iter().any(|word| name.contains(word))
+}
+
+/// The system's libraries that speak TLS: what is started next will most likely use one of them.
+pub(super) fn system() -> Vec<Code> {
+    const FOLDERS: [&str; 6] = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/lib/x86_64-linux-gnu",
+        "/usr/lib64",
+        "/lib64",
+        "/usr/lib",
+        "/usr/local/lib",
+    ];
+    let mut found: Vec<Code> = Vec::new();
+    for folder in FOLDERS {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !(name.starts_with("libssl.so") || name.starts_with("libgnutls.so")) {
+                continue;
+            }
+            if let Ok(code) = Code::open(&path)
+                && found.iter().all(|other| other.key != code.key)
+            {
+                found.push(code);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_executable_is_found_whatever_its_name_means() {
+        let found = code(std::process::id());
+        let own = Code::open(&std::env::current_exe().unwrap()).unwrap();
+        assert!(found.iter().any(|code| code.executable && code.key == own.key));
+        assert_eq!(found.iter().filter(|code| code.executable).count(), 1);
+    }
+
+    #[test]
+    fn names_tell_which_libraries_speak() {
+        for (name, speaks_it) in [
+            ("/usr/lib/x86_64-linux-gnu/libssl.so.3", true),
+            ("/opt/x/libssl-1f2e.so.1.1", true),
+            ("/usr/lib/libgnutls.so.30", true),
+            ("/usr/lib/libc.so.6", false),
+        ] {
+            assert_eq!(speaks(Path::new(name)), speaks_it, "{name}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Sockets of watched processes: what each was opened to, and whether anybody read what it carried.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use trackway_abi::tap::state;
+use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Start, Time, Unread, UnreadReason};
+use trackway_core::process::ProcessKey;
+use trackway_proxy::tap::Event;
+
+use crate::kernel::{Chunk, Peer, What};
+use crate::limits::TAP_SOCKETS;
+
+/// The first number of a flow that was not read.
+const FIRST: u64 = 1 << 49;
+
+/// The sockets that began with a ClientHello, or with a request in the clear.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    open: HashMap<(u32, u32), Socket>,
+    count: u64,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(super) struct Socket {
+    process: ProcessKey,
+    tid: u32,
+    connection: u64,
+    /// The server's name, as the ClientHello asks for it.
+    pub(super) host: Option<String>,
+    /// Where it goes.
+    pub(super) address: Option<SocketAddr>,
+    opened: Time,
+}
+
+impl Sockets {
+    pub(super) fn get(&self, pid: u32, number: u32) -> Option<&Socket> {
+        self.open.get(&(pid, number))
+    }
+
+    /// A socket sent its first bytes.
+    pub(super) fn hello(&mut self, chunk: &Chunk) {
+        let (What::Hello { socket, bytes }, Some(number)) = (&chunk.what, chunk.descriptor) else { return };
+        let key = (chunk.process.pid, number);
+        if self.open.len() >= TAP_SOCKETS && !self.open.contains_key(&key) {
+            return;
+        }
+        let host = trackway_proxy::name_in_hello(bytes);
+        let found = Socket {
+            process: chunk.process,
+            tid: chunk.tid,
+            connection: chunk.connection,
+            host,
+            address: socket.address,
+            opened: chunk.time,
+        };
+        self.open.insert(key, found);
+    }
+
+    /// A socket was closed: the report, if it carried TLS that nobody read.
+    pub(super) fn closed(
+        &mut self,
+        chunk: &Chunk,
+        peer: &Peer,
+        read: bool,
+        why: impl FnOnce(u32) -> String,
+    ) -> Option<Event> {
+        let pid = chunk.process.pid;
+        let socket = self.open.remove(&(pid, chunk.descriptor?))?;
+        // A client that connects ahead of need leaves a handshake and nothing to report.
+        if read || peer.state != state::TLS || peer.received == 0 {
+            return None;
+        }
+        self.count += 1;
+        let flow = Flow {
+            id: FlowId(FIRST + self.count),
+            process: Some(socket.process),
+            plane: Plane::Tap,
+            start: Start::Seen,
+            host: socket.host,
+            destination: socket.address,
+            port: socket.address.map_or(443, |address| address.port()),
+            tls: true,
+            alpn: None,
+            opened: socket.opened,
+        };
+        Some(Event::Unread(Box::new(Unread {
+            flow,
+            reason: UnreadReason::NoProbe(why(pid)),
+            bytes_to_origin: peer.sent,
+            bytes_to_client: peer.received,
+            closed: chunk.time,
+            close: Close::Clean,
+        })))
+    }
+
+    /// The sockets of a process that ends, as if it had closed each.
+    pub(super) fn of(&self, pid: u32, time: Time) -> Vec<(u32, Chunk)> {
+        let mut found: Vec<(u32, Chunk)> = self
+            .open
+            .iter()
+            .filter(|(key, _)| key.0 == pid)
+            .map(|(key, socket)| {
+                let chunk = Chunk {
+                    time,
+                    process: socket.process,
+                    tid: socket.tid,
+                    connection: socket.connection,
+                    direction: Direction::ToOrigin,
+                    descriptor: Some(key.1),
+                    what: What::Freed,
+                };
+                (key.1, chunk)
+            })
+            .collect();
+        found.sort_unstable_by_key(|(number, _)| *number);
+        found
+    }
+
+    /// The processes that have any.
+    pub(super) fn processes(&self) -> Vec<u32> {
+        let mut pids: Vec<u32> = self.open.keys().map(|key| key.0).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+}
