@@ -113,7 +113,9 @@ fn by_references(code: &Code<'_>, paths: &[u64]) -> (Vec<u64>, Vec<u64>) {
     };
     let write = with(&|raised| [FORBIDDEN, UNINITIALIZED, HANDSHAKE].iter().all(|one| raised.contains(one)));
     // `SSL_read` leaves the work to a function that raises the other two, then takes the bytes off the record.
-    let works = with(&|raised| *raised == BTreeSet::from([UNINITIALIZED, HANDSHAKE]));
+    let works = with(&|raised| {
+        [UNINITIALIZED, HANDSHAKE].iter().all(|one| raised.contains(one)) && !raised.contains(&FORBIDDEN)
+    });
     let read = with(&|raised| *raised == BTreeSet::from([FORBIDDEN]))
         .into_iter()
         .filter(|start| functions.get(start).is_some_and(|function| consumes(function, &works)))

@@ -29,10 +29,15 @@ pub(crate) struct Stop {
 }
 
 /// The instructions that every path from `from` passes exactly once before anything else. Conditional jumps to where
-/// `dead` says that no path counts are passed by.
-pub(crate) fn line(code: &Code<'_>, function: &Function, from: u64, dead: impl Fn(u64) -> bool) -> Vec<Stop> {
+/// `dead` says that no path counts are passed by. `state` is that on entry.
+pub(crate) fn line(
+    code: &Code<'_>,
+    function: &Function,
+    from: u64,
+    mut state: State,
+    dead: impl Fn(u64) -> bool,
+) -> Vec<Stop> {
     let mut infos = InstructionInfoFactory::new();
-    let mut state = State::entry();
     let mut stops: Vec<Stop> = Vec::new();
     let mut at = from;
     while let Some(step) = code.step(at).filter(|_| stops.len() < STEPS) {

@@ -7,15 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory};
 
-use crate::code::{Function, target};
+use crate::code::{Function, follows, target};
 use crate::enter::word;
-use crate::hook::{Ok as Success, Place};
-use crate::state::{Flags, RSP, State, Value, Width, signs};
+use crate::hook::{Kind, Ok as Success, Place};
+use crate::site::Call;
+use crate::state::{Convention, Flags, RSP, State, Value, Width, signs};
 
 /// Steps that are run from one place, over all paths.
 const STEPS: usize = 512;
-/// Probes before returns, past which one at the entry is better.
-const LEAVES: usize = 8;
 
 const RAX: u8 = 0;
 const RDX: u8 = 2;
@@ -73,94 +72,6 @@ pub(crate) struct Leave {
     pub(crate) answer: Answer,
 }
 
-/// Places that cover every end of the function on which something may have been transferred. `None` when that
-/// cannot be shown, or takes too many.
-pub(crate) fn leaves(function: &Function, outcome: Outcome) -> Option<Vec<Leave>> {
-    if !function.closed || function.end.is_none() {
-        return None;
-    }
-    let depths = depths(function);
-    let mut found: BTreeMap<u64, Leave> = BTreeMap::new();
-    for (at, step) in function.steps() {
-        let instruction = &step.instruction;
-        if instruction.flow_control() == FlowControl::Return {
-            for leave in cover(function, outcome, at) {
-                found.insert(leave.address, leave);
-            }
-        } else if function.leaves(instruction) {
-            // A jump to another function, whose return is ours: hooked there, if the stack is as on entry.
-            if !step.emulated || depths.get(&at) != Some(&0) {
-                return None;
-            }
-            let answer = outcome.returned();
-            found.insert(at, Leave { address: at, emulated: true, returning: true, answer });
-        }
-    }
-    (found.len() <= LEAVES && !found.is_empty()).then(|| found.into_values().collect())
-}
-
-/// The probes for one `ret`: the emulated places nearest before it on all paths, or the `ret` itself.
-fn cover(function: &Function, outcome: Outcome, ret: u64) -> Vec<Leave> {
-    let itself = Leave { address: ret, emulated: false, returning: false, answer: outcome.returned() };
-    let mut found = Vec::new();
-    let mut seen = BTreeSet::from([ret]);
-    let mut behind = vec![ret];
-    while let Some(at) = behind.pop() {
-        if at == function.entry && known(function, outcome, at) != Known::Nothing {
-            return vec![itself];
-        }
-        for before in function.before(at) {
-            if !seen.insert(before) {
-                continue;
-            }
-            let Some(step) = function.at(before) else { return vec![itself] };
-            let call =
-                matches!(step.instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall);
-            let answer = if step.emulated { known(function, outcome, before) } else { Known::No };
-            match answer {
-                Known::Answer(answer) => {
-                    found.push(Leave { address: before, emulated: true, returning: false, answer });
-                }
-                Known::Nothing => {}
-                Known::No if call => {
-                    if known(function, outcome, at) != Known::Nothing {
-                        return vec![itself];
-                    }
-                }
-                Known::No => behind.push(before),
-            }
-        }
-    }
-    found
-}
-
-/// The stack pointer before each instruction, from where it was on entry.
-fn depths(function: &Function) -> BTreeMap<u64, i64> {
-    let mut infos = InstructionInfoFactory::new();
-    let mut depths = BTreeMap::new();
-    let mut seen = BTreeSet::new();
-    let mut ahead = vec![(function.entry, State::entry())];
-    while let Some((at, mut state)) = ahead.pop() {
-        let Some(step) = function.at(at).filter(|_| seen.insert(at)) else { continue };
-        if let Some(depth) = state.stack() {
-            depths.insert(at, depth);
-        }
-        advance(&mut state, &step.instruction, &mut infos);
-        for to in crate::code::follows(&step.instruction).into_iter().flatten() {
-            ahead.push((to, state.clone()));
-        }
-    }
-    depths
-}
-
-fn advance(state: &mut State, instruction: &Instruction, infos: &mut InstructionInfoFactory) {
-    match instruction.flow_control() {
-        FlowControl::Next => state.run(instruction, infos),
-        FlowControl::Call | FlowControl::IndirectCall => state.called(),
-        _ => {}
-    }
-}
-
 /// One way to the end: the result, and the signs that values must have had.
 struct Path {
     result: Value,
@@ -169,81 +80,279 @@ struct Path {
     settled: bool,
 }
 
-/// What is known at `from` about the end of the function.
-fn known(function: &Function, outcome: Outcome, from: u64) -> Known {
-    if outcome == Outcome::Pair {
-        return Known::No;
-    }
-    let state = State::midway();
-    match paths(function, from, state, outcome) {
-        Some(paths) => judge(&paths, outcome),
-        None => Known::No,
-    }
+/// The ends of one function.
+pub(crate) struct Ends<'a> {
+    function: &'a Function,
+    outcome: Outcome,
+    convention: Convention,
+    /// Whether the buffer is ready before the call, so that only the result matters.
+    ready: bool,
+    /// The stack pointer before each instruction, from where it was on entry.
+    depths: BTreeMap<u64, i64>,
+    /// The lowest stack address that is given away anywhere, likewise.
+    given: Option<i64>,
 }
 
-/// Whether every path from `from` ends with nothing transferred.
-pub(crate) fn fails(function: &Function, outcome: Outcome, from: u64) -> bool {
-    known(function, outcome, from) == Known::Nothing
-}
-
-/// What is known of the end of the function right after the call at `call`: the answer in terms of the callee's
-/// result, with the stack pointer as it was at the call.
-pub(crate) fn after_call(function: &Function, outcome: Outcome, call: u64) -> Option<Answer> {
-    let next = function.at(call)?.instruction.next_ip();
-    let paths = paths(function, next, State::midway(), outcome)?;
-    match judge(&paths, outcome) {
-        Known::Answer(answer) => Some(answer),
-        Known::Nothing | Known::No => None,
+impl<'a> Ends<'a> {
+    pub(crate) fn new(function: &'a Function, call: &Call) -> Self {
+        let mut ends = Self {
+            function,
+            outcome: call.outcome,
+            convention: call.convention,
+            ready: call.kind == Kind::EnterWrite && call.outcome != Outcome::Flag,
+            depths: BTreeMap::new(),
+            given: None,
+        };
+        ends.measure();
+        ends
     }
-}
 
-fn paths(function: &Function, from: u64, state: State, outcome: Outcome) -> Option<Vec<Path>> {
-    let mut infos = InstructionInfoFactory::new();
-    let mut done = Vec::new();
-    let mut ahead = vec![(from, state, BTreeMap::<Value, u8>::new())];
-    let mut steps = 0;
-    while let Some((at, mut state, held)) = ahead.pop() {
-        steps += 1;
-        if steps > STEPS {
+    /// Runs every instruction once.
+    fn measure(&mut self) {
+        let mut infos = InstructionInfoFactory::new();
+        let mut seen = BTreeSet::new();
+        let mut ahead = vec![(self.function.entry, State::entry(self.convention))];
+        while let Some((at, mut state)) = ahead.pop() {
+            let Some(step) = self.function.at(at).filter(|_| seen.insert(at)) else { continue };
+            if let Some(depth) = state.stack() {
+                self.depths.insert(at, depth);
+            }
+            match step.instruction.flow_control() {
+                FlowControl::Next => state.run(&step.instruction, &mut infos),
+                FlowControl::Call | FlowControl::IndirectCall => state.called(),
+                _ => {}
+            }
+            self.given = match (self.given, state.given()) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+            for to in follows(&step.instruction).into_iter().flatten() {
+                ahead.push((to, state.clone()));
+            }
+        }
+    }
+
+    fn midway(&self, at: u64) -> State {
+        let given = match self.depths.get(&at) {
+            Some(depth) => self.given.map(|given| given.saturating_sub(*depth)),
+            None => Some(i64::MIN),
+        };
+        State::midway(self.convention, given)
+    }
+
+    /// Places that cover every end of the function on which something may have been transferred. `None` when that
+    /// cannot be shown, or takes more than `most`.
+    pub(crate) fn leaves(&self, most: usize) -> Option<Vec<Leave>> {
+        if !self.function.closed || self.function.end.is_none() {
             return None;
         }
-        let instruction = &function.at(at)?.instruction;
-        let next = instruction.next_ip();
-        match instruction.flow_control() {
-            FlowControl::Return => {
-                let result = state.get(RAX);
-                let result = if outcome == Outcome::Long { result } else { low(result) };
-                done.push(Path { result, signs: held, settled: state.untouched() });
+        let mut found: BTreeMap<u64, Leave> = BTreeMap::new();
+        for (at, step) in self.function.steps() {
+            let instruction = &step.instruction;
+            if instruction.flow_control() == FlowControl::Return {
+                found.extend(self.cover(at).into_iter().map(|leave| (leave.address, leave)));
+            } else if self.function.leaves(instruction) {
+                // A jump to another function, whose return is ours: hooked there, if the stack is as on entry.
+                if !step.emulated || self.depths.get(&at) != Some(&0) || self.convention == Convention::Go {
+                    return None;
+                }
+                let answer = self.outcome.returned();
+                found.insert(at, Leave { address: at, emulated: true, returning: true, answer });
             }
-            FlowControl::Next if moves_if(instruction) => {
-                let (mut moved, flags) = (state.clone(), state.flags);
-                moved.moves(instruction);
-                state.keeps(instruction);
-                let [no, yes] = split(instruction, flags, &held);
-                ahead.extend(yes.map(|held| (next, moved, held)));
-                ahead.extend(no.map(|held| (next, state, held)));
+        }
+        (found.len() <= most && !found.is_empty()).then(|| found.into_values().collect())
+    }
+
+    /// Every `ret`, probed where it stands.
+    pub(crate) fn rets(&self) -> Vec<Leave> {
+        let rets =
+            self.function.steps().filter(|(_, step)| step.instruction.flow_control() == FlowControl::Return);
+        rets.map(|(at, _)| self.ret(at)).collect()
+    }
+
+    fn ret(&self, address: u64) -> Leave {
+        Leave { address, emulated: false, returning: false, answer: self.outcome.returned() }
+    }
+
+    /// The probes for one `ret`: the emulated places nearest before it on all paths, or the `ret` itself.
+    fn cover(&self, ret: u64) -> Vec<Leave> {
+        let mut found = Vec::new();
+        let mut seen = BTreeSet::from([ret]);
+        let mut behind = vec![ret];
+        while let Some(at) = behind.pop() {
+            if at == self.function.entry && !self.fails(at) {
+                return vec![self.ret(ret)];
             }
-            FlowControl::Next => {
-                state.run(instruction, &mut infos);
-                ahead.push((next, state, held));
+            for before in self.function.before(at) {
+                if !seen.insert(before) {
+                    continue;
+                }
+                let Some(step) = self.function.at(before) else { return vec![self.ret(ret)] };
+                let flow = step.instruction.flow_control();
+                let calls = matches!(flow, FlowControl::Call | FlowControl::IndirectCall);
+                match if step.emulated { self.known(before) } else { Known::No } {
+                    Known::Answer(answer) => {
+                        found.push(Leave { address: before, emulated: true, returning: false, answer });
+                    }
+                    Known::Nothing => {}
+                    // The result may be this call's.
+                    Known::No if calls && !self.survives(at) => {
+                        if !self.fails(at) {
+                            return vec![self.ret(ret)];
+                        }
+                    }
+                    Known::No => behind.push(before),
+                }
             }
-            FlowControl::UnconditionalBranch => ahead.push((target(instruction)?, state, held)),
-            FlowControl::ConditionalBranch => {
-                let [no, yes] = split(instruction, state.flags, &held);
-                let to = target(instruction)?;
-                ahead.extend(yes.map(|held| (to, state.clone(), held)));
-                ahead.extend(no.map(|held| (next, state, held)));
+        }
+        found
+    }
+
+    /// Whether the answer after a call was there before it: not in what calls return.
+    fn survives(&self, after: u64) -> bool {
+        let fixed = |place: Place| matches!(place, Place::Memory32 { .. } | Place::Memory64 { .. });
+        self.ready
+            && match self.known(after) {
+                Known::Answer(Answer { ok: Success::Positive(ok), count }) => fixed(ok) && fixed(count),
+                _ => false,
             }
-            // Nothing comes after it: it does not return.
-            FlowControl::Call if function.end == Some(next) => {}
-            FlowControl::Call | FlowControl::IndirectCall => {
-                state.called();
-                ahead.push((next, state, held));
-            }
-            _ => return None,
+    }
+
+    /// Whether every path from `from` ends with nothing transferred.
+    pub(crate) fn fails(&self, from: u64) -> bool {
+        self.known(from) == Known::Nothing
+    }
+
+    /// What is known of the end right after the call at `call`: the answer in terms of the callee's result, with the
+    /// stack pointer as it was at the call.
+    pub(crate) fn after_call(&self, call: u64) -> Option<Answer> {
+        match self.known(self.function.at(call)?.instruction.next_ip()) {
+            Known::Answer(answer) => Some(answer),
+            Known::Nothing | Known::No => None,
         }
     }
-    Some(done)
+
+    /// What is known at `from` about the end.
+    fn known(&self, from: u64) -> Known {
+        if self.outcome == Outcome::Pair {
+            return Known::No;
+        }
+        self.paths(from).map_or(Known::No, |paths| self.judge(&paths))
+    }
+
+    fn paths(&self, from: u64) -> Option<Vec<Path>> {
+        let mut infos = InstructionInfoFactory::new();
+        let mut done = Vec::new();
+        let mut ahead = vec![(from, self.midway(from), BTreeMap::<Value, u8>::new())];
+        let mut steps = 0;
+        while let Some((at, mut state, held)) = ahead.pop() {
+            steps += 1;
+            if steps > STEPS {
+                return None;
+            }
+            let instruction = &self.function.at(at)?.instruction;
+            let next = instruction.next_ip();
+            match instruction.flow_control() {
+                FlowControl::Return => {
+                    let result = state.get(RAX);
+                    let result = if self.outcome == Outcome::Long { result } else { low(result) };
+                    done.push(Path { result, signs: held, settled: state.untouched() });
+                }
+                FlowControl::Next if moves_if(instruction) => {
+                    let (mut moved, flags) = (state.clone(), state.flags);
+                    moved.moves(instruction);
+                    state.keeps(instruction);
+                    let [no, yes] = split(instruction, flags, &held);
+                    ahead.extend(yes.map(|held| (next, moved, held)));
+                    ahead.extend(no.map(|held| (next, state, held)));
+                }
+                FlowControl::Next => {
+                    state.run(instruction, &mut infos);
+                    ahead.push((next, state, held));
+                }
+                FlowControl::UnconditionalBranch => ahead.push((target(instruction)?, state, held)),
+                FlowControl::ConditionalBranch => {
+                    let [no, yes] = split(instruction, state.flags, &held);
+                    let to = target(instruction)?;
+                    ahead.extend(yes.map(|held| (to, state.clone(), held)));
+                    ahead.extend(no.map(|held| (next, state, held)));
+                }
+                // Nothing comes after it: it does not return.
+                FlowControl::Call if self.function.end == Some(next) => {}
+                FlowControl::Call | FlowControl::IndirectCall => {
+                    state.called();
+                    ahead.push((next, state, held));
+                }
+                _ => return None,
+            }
+        }
+        Some(done)
+    }
+
+    /// The one answer that all paths agree on.
+    fn judge(&self, paths: &[Path]) -> Known {
+        let outcome = self.outcome;
+        let mut nothing = Vec::new();
+        let mut something: Option<(Value, Vec<&Path>)> = None;
+        for path in paths {
+            let positive = match path.result {
+                Value::Constant(value) => {
+                    let value = if outcome == Outcome::Long { value } else { sign_of_low(value) };
+                    value > 0
+                }
+                Value::Register(_, Width::Low) | Value::Slot(_, Width::Low) if outcome == Outcome::Long => {
+                    return Known::No;
+                }
+                value @ (Value::Register(..) | Value::Slot(..)) => {
+                    path.signs.get(&key(value, outcome)).is_none_or(|signs| signs & 0b100 != 0)
+                }
+                Value::Unknown | Value::Stack(_) | Value::Canary => return Known::No,
+            };
+            if !positive {
+                nothing.push(path);
+                continue;
+            }
+            if !path.settled && !self.ready {
+                return Known::No;
+            }
+            match &mut something {
+                None => something = Some((path.result, vec![path])),
+                Some((result, paths)) if *result == path.result => paths.push(path),
+                Some(_) => return Known::No,
+            }
+        }
+        let Some((result, some)) = something else { return Known::Nothing };
+        let tested = match result {
+            // All paths give the value itself, or give up because of it.
+            Value::Register(..) | Value::Slot(..)
+                if nothing.iter().all(|path| is_failure(path, key(result, outcome))) =>
+            {
+                key(result, outcome)
+            }
+            // The result is the count only when some other value is above zero.
+            _ => {
+                let tested = some.first().and_then(|path| {
+                    path.signs.iter().find(|(value, signs)| {
+                        **signs == 0b100 && nothing.iter().all(|path| is_failure(path, **value))
+                    })
+                });
+                let Some((value, _)) = tested else { return Known::No };
+                if !some.iter().all(|path| path.signs.get(value) == Some(&0b100)) {
+                    return Known::No;
+                }
+                *value
+            }
+        };
+        let count = match (outcome, result) {
+            (Outcome::Flag, _) => Some(Place::Out64),
+            (_, Value::Constant(_)) => None,
+            (_, value) => place(value),
+        };
+        match (place(tested), count) {
+            (Some(tested), Some(count)) => Known::Answer(Answer { ok: Success::Positive(tested), count }),
+            _ => Known::No,
+        }
+    }
 }
 
 /// What must hold for a condition to fail, and to be met; `None` for what cannot be.
@@ -264,70 +373,6 @@ fn split(
             held.insert(value, signs);
             (signs != 0).then_some(held)
         }),
-    }
-}
-
-/// The one answer that all paths agree on.
-fn judge(paths: &[Path], outcome: Outcome) -> Known {
-    let mut nothing = Vec::new();
-    let mut something: Option<(Value, Vec<&Path>)> = None;
-    for path in paths {
-        let positive = match path.result {
-            Value::Constant(value) => {
-                let value = if outcome == Outcome::Long { value } else { sign_of_low(value) };
-                value > 0
-            }
-            Value::Register(_, Width::Low) | Value::Slot(_, Width::Low) if outcome == Outcome::Long => {
-                return Known::No;
-            }
-            value @ (Value::Register(..) | Value::Slot(..)) => {
-                path.signs.get(&key(value, outcome)).is_none_or(|signs| signs & 0b100 != 0)
-            }
-            Value::Unknown | Value::Stack(_) | Value::Canary => return Known::No,
-        };
-        if !positive {
-            nothing.push(path);
-            continue;
-        }
-        if !path.settled {
-            return Known::No;
-        }
-        match &mut something {
-            None => something = Some((path.result, vec![path])),
-            Some((result, paths)) if *result == path.result => paths.push(path),
-            Some(_) => return Known::No,
-        }
-    }
-    let Some((result, some)) = something else { return Known::Nothing };
-    let tested = match result {
-        // All paths give the value itself, or give up because of it.
-        Value::Register(..) | Value::Slot(..)
-            if nothing.iter().all(|path| is_failure(path, key(result, outcome))) =>
-        {
-            key(result, outcome)
-        }
-        // The result is the count only when some other value is above zero.
-        _ => {
-            let tested = some.first().and_then(|path| {
-                path.signs.iter().find(|(value, signs)| {
-                    **signs == 0b100 && nothing.iter().all(|path| is_failure(path, **value))
-                })
-            });
-            let Some((value, _)) = tested else { return Known::No };
-            if !some.iter().all(|path| path.signs.get(value) == Some(&0b100)) {
-                return Known::No;
-            }
-            *value
-        }
-    };
-    let count = match (outcome, result) {
-        (Outcome::Flag, _) => Some(Place::Out64),
-        (_, Value::Constant(_)) => None,
-        (_, value) => place(value),
-    };
-    match (place(tested), count) {
-        (Some(tested), Some(count)) => Known::Answer(Answer { ok: Success::Positive(tested), count }),
-        _ => Known::No,
     }
 }
 

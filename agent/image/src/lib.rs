@@ -22,9 +22,11 @@ mod code;
 mod elf;
 mod enter;
 mod gnutls;
+mod go;
 mod hook;
 mod leave;
 mod openssl;
+mod pclntab;
 mod signature;
 mod site;
 mod state;
@@ -43,6 +45,16 @@ pub struct Image {
     pub libraries: Vec<Tls>,
     /// What looks like TLS and cannot be read.
     pub refused: Vec<Refusal>,
+}
+
+impl Image {
+    fn add(&mut self, found: Option<Result<Tls, Refusal>>) {
+        match found {
+            Some(Result::Ok(tls)) => self.libraries.push(tls),
+            Some(Err(refusal)) => self.refused.push(refusal),
+            None => {}
+        }
+    }
 }
 
 /// Why a file gives no answer.
@@ -81,12 +93,9 @@ pub fn look(file: &[u8], debug: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result
         by_symbols(&elf, &symbols, file, Method::DebugFile, &mut image);
     }
     if !image.libraries.iter().any(|tls| matches!(tls.library, Library::OpenSsl | Library::BoringSsl)) {
-        match boring::find(&elf) {
-            Some(Result::Ok(tls)) => image.libraries.push(tls),
-            Some(Err(refusal)) => image.refused.push(refusal),
-            None => {}
-        }
+        image.add(boring::find(&elf));
     }
+    image.add(go::find(&elf));
     Result::Ok(image)
 }
 

@@ -14,8 +14,45 @@ struct Signature {
 }
 
 /// Made by `cargo run -p trackway-image --example signature -- FILE OFFSET LENGTH`: displacements and immediates of
-/// four bytes are masked, since they move with structures and code.
-const SIGNATURES: [Signature; 0] = [];
+/// four bytes are masked, since they move with structures and code, but for those that mean something.
+const SIGNATURES: [Signature; 5] = [
+    Signature {
+        function: "SSL_write",
+        verified: "Bun 1.1.45, 1.2.23, 1.3.14 (opencode 1.18.33)",
+        bytes: "55 48 89 e5 41 57 41 56 41 55 41 54 53 48 83 ec 18 41 89 d7 49 89 f6 48 89 fb 48 8b \
+            47 30 c7 80 ?? ?? ?? ?? 00 00 00 00 e8 ?? ?? ?? ?? e8 ?? ?? ?? ?? c7 00 00 00 00 00 \
+            48 83 bb ?? ?? ?? ?? 00 74 2d ba ?? ?? ?? ?? bf 10 00 00 00 be 42 00 00 00",
+    },
+    Signature {
+        function: "SSL_write",
+        verified: "Bun 1.4.5",
+        bytes: "55 48 89 e5 41 57 41 56 41 55 41 54 53 48 83 ec 18 41 89 d7 49 89 f6 48 89 fb 48 8b \
+            47 30 c7 80 ?? ?? ?? ?? 00 00 00 00 e8 ?? ?? ?? ?? e8 ?? ?? ?? ?? c7 00 00 00 00 00 \
+            48 83 bb ?? ?? ?? ?? 00 74 30 b9 ?? ?? ?? ?? bf 10 00 00 00 31 f6 ba 42 00 00 00",
+    },
+    Signature {
+        function: "SSL_write",
+        verified: "Claude Code 2.1.331",
+        bytes: "55 48 89 e5 41 57 41 56 41 55 41 54 53 48 83 ec 18 41 89 d7 49 89 f6 48 89 fb 64 48 \
+            8b 04 25 28 00 00 00 48 89 45 d0 48 8b 47 30 c7 80 ?? ?? ?? ?? 00 00 00 00 e8 ?? ?? \
+            ?? ?? e8 ?? ?? ?? ?? c7 00 00 00 00 00 48 83 bb ?? ?? ?? ?? 00 74 43 b9 ?? ?? ?? ?? \
+            bf 10 00 00 00 31 f6 ba 42 00 00 00",
+    },
+    Signature {
+        function: "SSL_read",
+        verified: "Bun 1.1.45, 1.2.23, 1.3.14 (opencode 1.18.33)",
+        bytes: "55 48 89 e5 41 57 41 56 53 50 48 83 bf ?? ?? ?? ?? 00 74 2b ba ?? ?? ?? ?? bf 10 00 \
+            00 00 be 42 00 00 00 b9 ?? ?? ?? ?? e8 ?? ?? ?? ?? bb ff ff ff ff 89 d8 48 83 c4 08 \
+            5b 41 5e 41 5f 5d c3 89 d3 49 89 f6 49 89 ff e8 ?? ?? ?? ?? 85 c0",
+    },
+    Signature {
+        function: "SSL_read",
+        verified: "Bun 1.4.5, Claude Code 2.1.331",
+        bytes: "55 48 89 e5 41 57 41 56 53 50 48 83 bf ?? ?? ?? ?? 00 74 2e b9 ?? ?? ?? ?? bf 10 00 \
+            00 00 31 f6 ba 42 00 00 00 41 b8 ?? ?? ?? ?? e8 ?? ?? ?? ?? bb ff ff ff ff 89 d8 48 \
+            83 c4 08 5b 41 5e 41 5f 5d c3 89 d3 49 89 f6 49 89 ff e8 ?? ?? ?? ?? 85 c0",
+    },
+];
 
 /// Places that the signatures of a function match, in executable segments.
 pub(crate) fn find(code: &Code<'_>, function: &str) -> Vec<u64> {

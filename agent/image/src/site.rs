@@ -4,8 +4,13 @@ use crate::code::Function;
 use crate::elf::{Code, Symbol};
 use crate::enter::{Argument, Stop, first, line, returning, word};
 use crate::hook::{Hook, Kind, Ok as Success, Place, Site};
-use crate::leave::{Answer, Leave, Outcome, after_call, fails, leaves};
-use crate::state::{RSP, Value, Width};
+use crate::leave::{Answer, Ends, Leave, Outcome};
+use crate::state::{Convention, RSP, State, Value, Width};
+
+/// Probes before returns, past which one at the entry is better.
+const LEAVES: usize = 8;
+/// The same for Go, which has no other way.
+const GO_LEAVES: usize = 64;
 
 pub(crate) const RAX: u8 = 0;
 pub(crate) const RCX: u8 = 1;
@@ -27,12 +32,23 @@ pub(crate) struct Call {
     pub(crate) long: bool,
     pub(crate) out: Option<u8>,
     pub(crate) outcome: Outcome,
+    pub(crate) convention: Convention,
 }
 
 impl Call {
     /// `f(connection, buffer, length)` in C.
     pub(crate) const fn plain(name: &'static str, kind: Kind, long: bool, outcome: Outcome) -> Self {
-        Self { name, kind, connection: RDI, buffer: RSI, length: RDX, long, out: None, outcome }
+        Self {
+            name,
+            kind,
+            connection: RDI,
+            buffer: RSI,
+            length: RDX,
+            long,
+            out: None,
+            outcome,
+            convention: Convention::C,
+        }
     }
 
     /// `f(connection, buffer, length, &count)` in C.
@@ -76,14 +92,24 @@ impl Call {
 /// The probes for one function. `None` when its bytes are no code.
 pub(crate) fn hooks(code: &Code<'_>, symbol: Symbol, call: &Call) -> Option<Vec<Hook>> {
     let function = Function::decode(code, symbol.address, Some(symbol.size));
-    let stops = line(code, &function, symbol.address, |_| false);
+    let stops = line(code, &function, symbol.address, State::entry(call.convention), |_| false);
+    hooks_at(code, &function, &stops, call)
+}
+
+/// The probes for a function that is entered on a given straight line.
+pub(crate) fn hooks_at(
+    code: &Code<'_>,
+    function: &Function,
+    stops: &[Stop],
+    call: &Call,
+) -> Option<Vec<Hook>> {
     let entry = stops.first()?;
-    let symbol_offset = code.offset(symbol.address)?;
+    let symbol_offset = code.offset(function.entry)?;
     let hook = |address: u64, returning: bool, emulated: bool, site: Site| {
         let offset = code.offset(address)?;
         Some(Hook { function: call.name, symbol_offset, offset, returning, emulated, site })
     };
-    let enter = first(&stops, &call.arguments());
+    let enter = first(stops, &call.arguments());
     let stop = enter.unwrap_or(entry);
     let mut hooks = vec![hook(stop.address, false, stop.emulated, call.enter(stop))?];
     if call.kind == Kind::Free {
@@ -92,10 +118,16 @@ pub(crate) fn hooks(code: &Code<'_>, symbol: Symbol, call: &Call) -> Option<Vec<
     let at_return = |address: u64, emulated: bool| {
         vec![Leave { address, emulated, returning: true, answer: call.outcome.returned() }]
     };
-    let leaves = match returning(&stops) {
-        Some(stop) => at_return(stop.address, true),
-        None if enter.is_none() => at_return(entry.address, entry.emulated),
-        None => leaves(&function, call.outcome).unwrap_or_else(|| at_return(entry.address, entry.emulated)),
+    let leaves = match (call.convention, returning(stops)) {
+        (Convention::Go, _) => {
+            let ends = Ends::new(function, call);
+            ends.leaves(GO_LEAVES).unwrap_or_else(|| ends.rets())
+        }
+        (Convention::C, Some(stop)) => at_return(stop.address, true),
+        (Convention::C, None) if enter.is_none() => at_return(entry.address, entry.emulated),
+        (Convention::C, None) => Ends::new(function, call)
+            .leaves(LEAVES)
+            .unwrap_or_else(|| at_return(entry.address, entry.emulated)),
     };
     for leave in leaves {
         hooks.push(hook(leave.address, leave.returning, leave.emulated, Call::leave(leave.answer))?);
@@ -107,7 +139,9 @@ pub(crate) fn hooks(code: &Code<'_>, symbol: Symbol, call: &Call) -> Option<Vec<
 /// called first thing and what it says decides what the function says.
 pub(crate) fn inner(code: &Code<'_>, symbol: Symbol, call: &Call) -> Option<(u64, Call)> {
     let function = Function::decode(code, symbol.address, Some(symbol.size));
-    let stops = line(code, &function, symbol.address, |to| fails(&function, call.outcome, to));
+    let ends = Ends::new(&function, call);
+    let entry = State::entry(call.convention);
+    let stops = line(code, &function, symbol.address, entry, |to| ends.fails(to));
     let stop = stops.iter().find(|stop| stop.calls.is_some())?;
     let state = &stop.state;
     let holds = |register: u8, whole: bool| {
@@ -117,7 +151,7 @@ pub(crate) fn inner(code: &Code<'_>, symbol: Symbol, call: &Call) -> Option<(u64
             _ => false,
         })
     };
-    let answer = after_call(&function, call.outcome, stop.address)?;
+    let answer = ends.after_call(stop.address)?;
     if answer.ok != Success::Positive(Place::Register32(word(RAX))) {
         return None;
     }

@@ -64,6 +64,15 @@ pub(crate) enum Flags {
     Canary,
 }
 
+/// What a call leaves as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Convention {
+    /// System V's: RBX, RBP, R12 to R15.
+    C,
+    /// Go's: RBP and the goroutine.
+    Go,
+}
+
 /// The stack pointer's number.
 pub(crate) const RSP: u8 = 4;
 const RBP: u8 = 5;
@@ -74,21 +83,23 @@ pub(crate) struct State {
     registers: [Value; 16],
     /// Stores since the walk began, by distance from the first stack pointer, each with its bytes.
     stores: BTreeMap<i64, (u8, Value)>,
-    /// Whether slots that were not stored to still hold what they held.
-    slots: bool,
+    /// Whether others may have written since: a call, or a store to an unknown place.
+    touched: bool,
     /// The lowest stack address that was given away, so that others may write there and above.
     given: Option<i64>,
+    convention: Convention,
     pub(crate) flags: Flags,
 }
 
 impl State {
     /// The entry of a function: no address of its frame was given away yet.
-    pub(crate) fn entry() -> Self {
-        Self { given: None, ..Self::midway() }
+    pub(crate) fn entry(convention: Convention) -> Self {
+        Self::midway(convention, None)
     }
 
-    /// Somewhere in a function. Everything is named by where it is now.
-    pub(crate) fn midway() -> Self {
+    /// Somewhere in a function. Everything is named by where it is now. `given` is the lowest stack address that was
+    /// given away before, from where the stack pointer is.
+    pub(crate) fn midway(convention: Convention, given: Option<i64>) -> Self {
         let mut registers = [Value::Unknown; 16];
         for (number, register) in (0..).zip(registers.iter_mut()) {
             *register = Value::Register(number, Width::Full);
@@ -96,8 +107,9 @@ impl State {
         let mut state = Self {
             registers,
             stores: BTreeMap::new(),
-            slots: true,
-            given: Some(i64::MIN),
+            touched: false,
+            given,
+            convention,
             flags: Flags::Unknown,
         };
         state.set(RSP, Value::Stack(0));
@@ -155,9 +167,11 @@ impl State {
                 _ => Value::Unknown,
             },
             Some(_) => Value::Unknown,
-            None if self.slots && bytes == 8 => Value::Slot(at, Width::Full),
-            None if self.slots && bytes == 4 => Value::Slot(at, Width::Low),
-            None => Value::Unknown,
+            None if self.touched && self.given.is_some_and(|given| at + i64::from(bytes) > given) => {
+                Value::Unknown
+            }
+            None if bytes == 8 => Value::Slot(at, Width::Full),
+            None => Value::Slot(at, Width::Low),
         }
     }
 
@@ -173,7 +187,7 @@ impl State {
 
     /// Something wrote to an unknown place: slots may have changed, but for those that nobody else can name.
     fn forget_stack(&mut self) {
-        self.slots = false;
+        self.touched = true;
         if let Some(given) = self.given {
             self.stores.retain(|at, (size, _)| *at + i64::from(*size) <= given);
         }
@@ -181,12 +195,21 @@ impl State {
 
     /// Whether nothing was written since the walk began but to known places on the stack.
     pub(crate) fn untouched(&self) -> bool {
-        self.slots
+        !self.touched
+    }
+
+    /// The lowest stack address that was given away.
+    pub(crate) fn given(&self) -> Option<i64> {
+        self.given
     }
 
     /// A call came back: what it may change is unknown now.
     pub(crate) fn called(&mut self) {
-        for scratch in [0, 1, 2, 6, 7, 8, 9, 10, 11] {
+        let kept: &[u8] = match self.convention {
+            Convention::C => &[3, RSP, RBP, 12, 13, 14, 15],
+            Convention::Go => &[RSP, RBP, 14],
+        };
+        for scratch in (0..16).filter(|register| !kept.contains(register)) {
             self.set(scratch, Value::Unknown);
         }
         self.forget_stack();
@@ -204,6 +227,14 @@ impl State {
             }
             _ => None,
         }
+    }
+
+    /// Whether an address that is not known may be one on the stack.
+    fn on_stack(&self, instruction: &Instruction) -> bool {
+        [instruction.memory_base(), instruction.memory_index()]
+            .into_iter()
+            .filter_map(general)
+            .any(|register| [RSP, RBP].contains(&register) || matches!(self.get(register), Value::Stack(_)))
     }
 
     fn operand(&self, instruction: &Instruction, index: u32) -> Value {
@@ -247,6 +278,9 @@ impl State {
         };
         let stack = self.moved_stack(instruction);
         let stored = (instruction.op0_kind() == OpKind::Memory).then(|| self.place(instruction)).flatten();
+        if instruction.mnemonic() == Mnemonic::Lea && result == Value::Unknown && self.on_stack(instruction) {
+            self.given = Some(i64::MIN);
+        }
         let used = infos.info(instruction);
         for register in used.used_registers() {
             if let (true, Some(number)) = (writes(register.access()), general(register.register())) {
