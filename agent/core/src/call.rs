@@ -201,8 +201,10 @@ pub struct Conversation {
 pub struct Thread {
     /// This thread.
     pub id: String,
-    /// The thread that spawned it.
+    /// The thread that spawned it, or for agents that know sessions only, the session.
     pub parent: Option<String>,
+    /// Whether the wire says that an agent started it, and not a person.
+    pub spawned: bool,
 }
 
 /// Token counts. `None` is unknown, `Some(0)` is what the provider said.

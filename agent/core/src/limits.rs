@@ -112,6 +112,10 @@ pub const TAIL_WEIGHT: usize = 32;
 pub const ALIEN_WEIGHT: usize = 200;
 /// Letters from which a first message is looked for in the arguments of tool calls.
 pub const PROMPT_LETTERS: usize = 24;
+/// Letters from which the id of a sub-agent is taken to be given out once.
+pub const AGENT_LETTERS: usize = 6;
+/// Longest result of a tool call in which any UUID may be the id of a sub-agent that it started.
+pub const AGENT_RESULT_BYTES: usize = 1024;
 /// Letters from which an id of a tool call is taken to be given out once.
 pub const ID_LETTERS: usize = 12;
 /// Most attribute sets of one metric, one for the rest among them (the default of OpenTelemetry's SDKs). Each

@@ -8,6 +8,7 @@
 //! - Digests are the same on every machine, so that two that see parts of one conversation agree.
 //! - Bounded by [`limits`]; what is forgotten for that is counted.
 
+mod agents;
 mod groups;
 mod history;
 mod past;
@@ -22,10 +23,11 @@ mod turn;
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::call::{Call, Llm, Mcp};
+use crate::call::{Call, Llm, Mcp, ToolResult};
 use crate::flow::Time;
 use crate::limits;
 use crate::process::ProcessKey;
+use agents::{Agents, Child};
 pub use groups::{Group, Groups, Link, Tool};
 use history::Index;
 use past::{Past, Scope};
@@ -54,6 +56,10 @@ pub struct Step {
     pub retry: Option<(CallNumber, Rule)>,
     /// The tool call that started its conversation.
     pub parent: Option<(ToolNumber, Rule)>,
+    /// Whether the wire says that an agent started its conversation.
+    pub spawned: bool,
+    /// Conversations that a tool call started, as its result says, which this request carries.
+    pub started: Vec<(CallNumber, ToolNumber)>,
     /// The tool calls that it answers: which, and the place of the result among the request's.
     pub answered: Vec<Answered>,
     /// The numbers of the tool calls of its answer, in their order.
@@ -83,6 +89,7 @@ pub struct Lineage {
     order: VecDeque<CallNumber>,
     index: Index,
     tools: Tools,
+    agents: Agents,
     next: CallNumber,
     /// Calls that were forgotten.
     forgotten: u64,
@@ -108,6 +115,8 @@ impl Lineage {
             previous: None,
             retry: self.repeated(call, &said),
             parent: None,
+            spawned: llm.thread.as_ref().is_some_and(|thread| thread.spawned),
+            started: Vec::new(),
             answered: Vec::new(),
             asked: Vec::new(),
             given_up: Vec::new(),
@@ -115,6 +124,7 @@ impl Lineage {
         };
         let found = self.predecessor(call, llm, &said);
         step.answered = self.tools.answer(call, llm, &said, &found, &self.calls);
+        self.name(&mut step, llm);
         let nearer = || self.by_tail(&said, call, llm).filter(|(number, _)| self.after(*number, &found));
         step.previous = found
             .previous
@@ -149,20 +159,49 @@ impl Lineage {
     }
 
     /// The conversation, and what it hangs under.
-    fn place(&self, step: &mut Step, said: &Said, call: &Call, llm: &Llm) {
+    fn place(&mut self, step: &mut Step, said: &Said, call: &Call, llm: &Llm) {
         let before = step.previous.or(step.retry).map(|(number, _)| number);
         if let Some(before) = before.and_then(|number| self.calls.get(&number)) {
             (step.conversation, step.group) = (before.conversation, before.group);
             step.key = before.key;
-        } else {
-            if said.fresh() {
-                step.parent = self.tools.asked_for(&said.opening, call);
+            // What only warms up begins a conversation and may leave its first message to the next call.
+            if before.states.is_empty() && !before.placed && before.conversation == before.number {
+                step.parent = self.started_by(said, call, llm);
             }
+        } else {
+            step.parent = self.started_by(said, call, llm);
             let above = step.parent.and_then(|(tool, _)| self.tools.producer(tool));
-            let group = above.or_else(|| self.index.session(said)).and_then(|number| self.calls.get(&number));
+            let session = || self.index.session(said).or_else(|| self.index.above(llm));
+            let group = above.or_else(session).and_then(|number| self.calls.get(&number));
             step.group = group.map_or(step.number, |past| past.group);
         }
         step.key = step.key.or_else(|| said.key(llm));
+    }
+
+    /// The tool call that started a conversation.
+    fn started_by(&mut self, said: &Said, call: &Call, llm: &Llm) -> Option<(ToolNumber, Rule)> {
+        let thread = llm.thread.as_ref().filter(|thread| thread.spawned);
+        let child = thread.map(|thread| Child { thread, said });
+        let named = thread.and_then(|thread| self.agents.of(thread)).map(|tool| (tool, Rule::AgentId));
+        named.or_else(|| said.fresh().then(|| self.tools.asked_for(call, child, said, &self.calls))?)
+    }
+
+    /// Tells which sub-agents the results of a request name.
+    fn name(&mut self, step: &mut Step, llm: &Llm) {
+        let results: Vec<&ToolResult> =
+            if step.answered.is_empty() { Vec::new() } else { llm.tool_results().collect() };
+        for answered in &step.answered {
+            let result = results.get(answered.result).map(|result| &result.response);
+            if let Some((result, early)) = result.zip(self.tools.early(answered.tool)) {
+                let started = self.agents.read(result, answered.tool, early);
+                step.started.extend(started.into_iter().map(|conversation| (conversation, answered.tool)));
+            }
+        }
+    }
+
+    /// Whether the result of an open tool call may still name the sub-agent whose conversation this is.
+    pub fn may_be_named(&self, conversation: CallNumber) -> bool {
+        self.calls.get(&conversation).is_some_and(|past| self.tools.may_have_started(past, &self.calls))
     }
 
     /// The call whose tools a request answers: the latest of them.
@@ -179,6 +218,11 @@ impl Lineage {
     }
 
     fn remember(&mut self, step: &Step, said: &Said, call: &Call, llm: &Llm) {
+        if let Some(thread) = llm.thread.as_ref().filter(|_| step.spawned && step.conversation == step.number)
+            && step.parent.is_none_or(|(_, rule)| rule != Rule::AgentId)
+        {
+            self.agents.wait(thread, step.conversation, call.start);
+        }
         let past = Past::new(step, said, call, llm);
         self.index.add(step.number, &past);
         self.calls.insert(step.number, past);

@@ -29,6 +29,7 @@ mod resource;
 mod root;
 mod rpc;
 mod signals;
+mod sub;
 #[cfg(test)]
 mod tests;
 mod tie;
@@ -49,6 +50,7 @@ use conversation::Conversations;
 use order::{Input, Order};
 use pipe::Piped;
 use process::Processes;
+use sub::Places;
 use tool::Tools;
 pub use trace::{Above, Scope};
 use trace::{Trace, Traces};
@@ -177,6 +179,7 @@ pub struct Run {
     processes: Processes,
     tools: Tools,
     conversations: Conversations,
+    places: Places,
     lineage: Lineage,
     /// The spans of the calls that others may continue.
     spans: BTreeMap<CallNumber, SpanId>,
@@ -208,6 +211,7 @@ impl Run {
             processes: Processes::new(identity.root),
             tools: Tools::default(),
             conversations: Conversations::default(),
+            places: Places::default(),
             lineage: Lineage::default(),
             spans: BTreeMap::new(),
             resources: HashMap::new(),

@@ -132,7 +132,10 @@ fn one_connection_carries_many_calls() {
     assert_eq!(llm(second).usage.output, Some(3));
     assert_eq!(llm(second).agent.as_deref(), Some("codex"));
     assert_eq!(llm(second).conversation.as_ref().map(|c| c.id.as_str()), Some("s1"));
-    assert_eq!(llm(second).thread, Some(Thread { id: "t2".into(), parent: Some("t1".into()) }));
+    assert_eq!(
+        llm(second).thread,
+        Some(Thread { id: "t2".into(), parent: Some("t1".into()), spawned: true })
+    );
     assert_eq!(llm(second).tool_calls().next().and_then(|call| call.id.as_deref()), Some("call_1"));
 
     let third = llm(&calls[2]);

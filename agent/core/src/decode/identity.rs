@@ -17,6 +17,9 @@ const SESSIONS: &[(&str, &str)] = &[
     ("x-grok-conv-id", "header:x-grok-conv-id"),
 ];
 
+/// What Codex calls a sub-agent that another one started.
+const SPAWNED: &str = "collab_spawn";
+
 /// User agents, by how they begin, and the agent behind them.
 const AGENTS: &[(&str, &str)] = &[
     ("claude-cli/", "claude-code"),
@@ -54,12 +57,13 @@ pub(crate) fn from_headers(headers: &Headers, llm: &mut Llm) {
     if agent == Some("opencode") {
         set(&mut llm.conversation, get("x-session-id"), "header:x-session-id");
         if let (Some(id), Some(parent)) = (get("x-session-id"), get("x-parent-session-id")) {
-            llm.thread = Some(Thread { id: id.to_owned(), parent: Some(parent.to_owned()) });
+            llm.thread = Some(Thread { id: id.to_owned(), parent: Some(parent.to_owned()), spawned: true });
         }
     }
     if let Some(id) = get("x-claude-code-agent-id") {
         let parent = get("x-claude-code-parent-agent-id").map(str::to_owned);
-        llm.thread = Some(Thread { id: id.to_owned(), parent });
+        // Only sub-agents have one.
+        llm.thread = Some(Thread { id: id.to_owned(), parent, spawned: true });
     }
     thread(get, llm);
 }
@@ -110,7 +114,8 @@ fn thread<'a>(get: impl Fn(&str) -> Option<&'a str>, llm: &mut Llm) {
     let id = get("thread-id").map(str::to_owned).or_else(|| turn("thread_id"));
     let parent = get("x-codex-parent-thread-id").map(str::to_owned).or_else(|| turn("parent_thread_id"));
     if let Some(id) = id {
-        llm.thread = Some(Thread { id, parent });
+        let spawned = parent.is_some() || get("x-openai-subagent") == Some(SPAWNED);
+        llm.thread = Some(Thread { id, parent, spawned });
     }
     if llm.conversation.is_none() {
         llm.conversation =
@@ -159,7 +164,26 @@ mod tests {
         from_headers(&list, &mut llm);
         assert_eq!(llm.agent.as_deref(), Some("codex"));
         assert_eq!(llm.conversation, Some(Conversation { id: "s1".into(), source: "header:session-id" }));
-        assert_eq!(llm.thread, Some(Thread { id: "th2".into(), parent: Some("th1".into()) }));
+        assert_eq!(llm.thread, Some(Thread { id: "th2".into(), parent: Some("th1".into()), spawned: true }));
+    }
+
+    #[test]
+    fn threads_say_whether_an_agent_started_them() {
+        let spawned = |list: &[(&str, &str)]| {
+            let mut llm = Llm::default();
+            from_headers(&headers(list), &mut llm);
+            llm.thread.map(|thread| thread.spawned)
+        };
+        let codex = ("originator", "codex_cli_rs");
+        assert_eq!(spawned(&[codex, ("thread-id", "t1")]), Some(false));
+        assert_eq!(spawned(&[codex, ("thread-id", "t2"), ("x-codex-parent-thread-id", "t1")]), Some(true));
+        assert_eq!(spawned(&[codex, ("thread-id", "t2"), ("x-openai-subagent", "collab_spawn")]), Some(true));
+        assert_eq!(spawned(&[codex, ("thread-id", "t1"), ("x-openai-subagent", "review")]), Some(false));
+        assert_eq!(spawned(&[("x-claude-code-session-id", "s")]), None);
+        assert_eq!(
+            spawned(&[("x-claude-code-session-id", "s"), ("x-claude-code-agent-id", "a1")]),
+            Some(true)
+        );
     }
 
     #[test]
@@ -176,7 +200,7 @@ mod tests {
             "x-codex-parent-thread-id": "p"}, "prompt_cache_key": "k"});
         from_body(&body(metadata), &mut llm);
         assert_eq!(llm.conversation.map(|c| c.id).as_deref(), Some("s"));
-        assert_eq!(llm.thread, Some(Thread { id: "t".into(), parent: Some("p".into()) }));
+        assert_eq!(llm.thread, Some(Thread { id: "t".into(), parent: Some("p".into()), spawned: true }));
     }
 
     #[test]

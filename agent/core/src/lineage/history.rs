@@ -7,7 +7,7 @@ use super::past::{Past, Scope, response_key};
 use super::{CallNumber, Lineage, Rule, Said, Waypoint};
 use crate::call::{Call, Llm, Part};
 use crate::limits;
-use crate::lineage::turn::Digest;
+use crate::lineage::turn::{Digest, digest};
 
 /// Calls by what they can be recognised by.
 #[derive(Debug, Default)]
@@ -79,6 +79,12 @@ impl Index {
     /// The calls that asked the same.
     pub(super) fn requests(&self, said: &Said) -> &[CallNumber] {
         list(&self.requests, &said.request)
+    }
+
+    /// The latest call of the session that a sub-agent's names as its parent's.
+    pub(super) fn above(&self, llm: &Llm) -> Option<CallNumber> {
+        let parent = llm.thread.as_ref().and_then(|thread| thread.parent.as_deref())?;
+        list(&self.sessions, &digest(&[parent.as_bytes()])).last().copied()
     }
 
     /// The latest call of the same session.

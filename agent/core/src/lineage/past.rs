@@ -32,10 +32,13 @@ fn family(api: &str) -> &str {
 /// One earlier call.
 #[derive(Debug)]
 pub(super) struct Past {
+    pub(super) number: CallNumber,
     pub(super) conversation: CallNumber,
     pub(super) group: CallNumber,
     pub(super) key: Option<Digest>,
     pub(super) previous: Option<CallNumber>,
+    /// Whether its conversation hangs under a tool call.
+    pub(super) placed: bool,
     pub(super) scope: Scope,
     pub(super) flow: FlowId,
     pub(super) times: (Time, Time),
@@ -67,10 +70,12 @@ impl Past {
     pub(super) fn new(step: &Step, said: &Said, call: &Call, llm: &Llm) -> Self {
         let status = call.http.status.is_none_or(|status| status >= 400);
         Self {
+            number: step.number,
             conversation: step.conversation,
             group: step.group,
             key: step.key,
             previous: step.previous.map(|(number, _)| number),
+            placed: step.parent.is_some(),
             scope: said.scope.clone(),
             flow: call.flow,
             times: (call.start, call.end),

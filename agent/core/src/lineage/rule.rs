@@ -21,6 +21,10 @@ pub enum Rule {
     HistoryTail,
     /// The wire names the same session.
     Session,
+    /// The result of the tool call names the sub-agent, as the sub-agent's requests do.
+    AgentId,
+    /// The wire says that it is a sub-agent's, and of which session or thread; not which tool call started it.
+    SubAgent,
     /// The first message of the conversation stands in the arguments of an open tool call.
     PromptInArguments,
     /// A tool server is called by the name and with the arguments of an open tool call.
@@ -46,6 +50,8 @@ impl Rule {
             Rule::HistoryAnswers => "history_answers",
             Rule::HistoryTail => "history_tail",
             Rule::Session => "session",
+            Rule::AgentId => "agent_id",
+            Rule::SubAgent => "sub_agent",
             Rule::PromptInArguments => "prompt_in_arguments",
             Rule::NameAndArguments => "name_and_arguments",
             Rule::RetryCount => "retry_count",

@@ -4,10 +4,10 @@
 //! is no new one. Some wires have no ids and some clients use one id again and again; then what was said
 //! before decides, and the position in the history: the n-th result belongs to the n-th execution.
 
+mod fit;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-
-use serde_json::Value;
 
 use super::history::Found;
 use super::past::{Past, Scope};
@@ -16,7 +16,6 @@ use super::{Answered, CallNumber, Rule, Said, Step, ToolNumber, Waypoint, blank,
 use crate::call::{Call, Llm};
 use crate::flow::Time;
 use crate::limits;
-use crate::process::ProcessKey;
 
 /// A tool call that waits for its result.
 #[derive(Debug)]
@@ -70,17 +69,25 @@ impl Key {
 pub(super) struct Tools {
     open: BTreeMap<ToolNumber, Open>,
     keys: HashMap<Key, Vec<ToolNumber>>,
-    producers: HashMap<ToolNumber, CallNumber>,
+    /// Who asked for each, and when at the earliest it began.
+    producers: HashMap<ToolNumber, (CallNumber, Time)>,
     order: VecDeque<ToolNumber>,
     /// Open ones that a tool server is seen to carry out.
     carried: HashSet<ToolNumber>,
+    /// Open ones under which a conversation stands by its first message.
+    prompted: HashSet<ToolNumber>,
     next: ToolNumber,
 }
 
 impl Tools {
     /// The call whose answer asked for a tool.
     pub(super) fn producer(&self, tool: ToolNumber) -> Option<CallNumber> {
-        self.producers.get(&tool).copied()
+        self.producers.get(&tool).map(|(number, _)| *number)
+    }
+
+    /// When a tool began, at the earliest.
+    pub(super) fn early(&self, tool: ToolNumber) -> Option<Time> {
+        self.producers.get(&tool).map(|(_, early)| *early)
     }
 
     /// Opens the tool calls of an answer.
@@ -111,7 +118,7 @@ impl Tools {
             };
             self.open.insert(number, open);
             self.keys.entry(key).or_default().push(number);
-            self.producers.insert(number, step.number);
+            self.producers.insert(number, (step.number, call.first_byte.unwrap_or(call.end)));
             self.order.push_back(number);
             numbers.push(number);
         }
@@ -230,6 +237,7 @@ impl Tools {
     fn close(&mut self, number: ToolNumber) -> Option<Open> {
         let open = self.open.remove(&number)?;
         self.carried.remove(&number);
+        self.prompted.remove(&number);
         if let Some(numbers) = self.keys.get_mut(&open.key) {
             numbers.retain(|other| *other != number);
             if numbers.is_empty() {
@@ -237,51 +245,6 @@ impl Tools {
             }
         }
         Some(open)
-    }
-
-    /// The open tool call whose arguments hold a conversation's first message.
-    pub(super) fn asked_for(&self, opening: &str, call: &Call) -> Option<(ToolNumber, Rule)> {
-        if opening.len() < limits::PROMPT_LETTERS {
-            return None;
-        }
-        let fit = |open: &Open| {
-            let holds = |prompt: &&String| opening.contains(prompt.as_str()) || prompt.contains(opening);
-            open.prompts.iter().filter(holds).map(|prompt| prompt.len().abs_diff(opening.len())).min()
-        };
-        let begun = |open: &Open| open.early.0 <= call.start.0 + limits::SKEW_NANOS;
-        let fits = self.open.iter().filter(|(_, open)| begun(open));
-        let fits = fits.filter_map(|(number, open)| Some((fit(open)?, Reverse(*number))));
-        fits.min().map(|(_, Reverse(number))| (number, Rule::PromptInArguments))
-    }
-}
-
-impl Tools {
-    /// The open tool call that a call of a tool server carries out: the same name (clients put the server's
-    /// before it) and the same arguments. `None` where two conversations wait for the same.
-    pub(super) fn carried_out(
-        &self,
-        name: &str,
-        arguments: &Value,
-        start: Time,
-        process: Option<ProcessKey>,
-    ) -> Option<(ToolNumber, Rule)> {
-        let wanted = digest(&[&canonical(arguments)]);
-        let same = |open: &Open| {
-            let prefix = open.name.strip_suffix(name);
-            prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(['_', '-', '.', '/', ':']))
-                && open.arguments == wanted
-                && open.early.0 <= start.0 + limits::SKEW_NANOS
-                && (open.scope.process.is_none() || process.is_none() || open.scope.process == process)
-        };
-        let mut fits = self.open.iter().filter(|(number, open)| same(open) && !self.carried.contains(number));
-        let (number, first) = fits.next()?;
-        let alone = fits.all(|(_, open)| open.producer == first.producer);
-        alone.then_some((*number, Rule::NameAndArguments))
-    }
-
-    /// Remembers that a tool call is carried out, so that the next one alike finds the next.
-    pub(super) fn carry(&mut self, tool: ToolNumber) {
-        self.carried.insert(tool);
     }
 }
 

@@ -30,7 +30,7 @@ impl Run {
             trace.signals.answered(open.same, (times.start, times.end), failure.is_some());
             let name = format!("execute_tool {}", open.name);
             let draft = self.draft(open.span, open.parent, name, times, set, &open.resource);
-            self.emit(draft.failed(failure));
+            self.emit(draft.links(open.links).failed(failure));
         }
     }
 

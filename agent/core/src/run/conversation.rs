@@ -7,7 +7,6 @@ use crate::call::{Call, Llm, Message, Part};
 use crate::flow::Time;
 use crate::limits;
 use crate::lineage::{CallNumber, Step};
-use crate::telemetry::SpanId;
 
 /// One conversation.
 #[derive(Debug)]
@@ -16,7 +15,6 @@ pub(super) struct Conversation {
     group: CallNumber,
     first: Time,
     sub: bool,
-    under: Option<SpanId>,
     tools: bool,
     /// What it began with: the last thing that the user said in its first request. What stands before are
     /// instructions that agents write as the user, or the history of an earlier run.
@@ -36,8 +34,8 @@ pub(super) struct Conversations {
 }
 
 impl Conversations {
-    /// Adds a call to its conversation. `under` is the tool that started it.
-    pub(super) fn add(&mut self, call: &Call, llm: &Llm, step: &Step, under: Option<SpanId>) {
+    /// Adds a call to its conversation. `sub`: an agent started it, and not a person.
+    pub(super) fn add(&mut self, call: &Call, llm: &Llm, step: &Step, sub: bool) {
         if self.list.len() >= limits::CONVERSATIONS && !self.list.contains_key(&step.conversation) {
             self.dropped += 1;
             return;
@@ -46,19 +44,13 @@ impl Conversations {
             number: step.conversation,
             group: step.group,
             first: call.start,
-            sub: under.is_some() || llm.thread.as_ref().is_some_and(|thread| thread.parent.is_some()),
-            under,
+            sub: sub || llm.thread.as_ref().is_some_and(|thread| thread.spawned),
             tools: false,
             question: question(llm),
             answer: None,
             id: llm.conversation.as_ref().map(|it| it.id.clone()),
         };
         self.list.entry(step.conversation).or_insert_with(open).take(call, llm);
-    }
-
-    /// The tool under which a conversation stands.
-    pub(super) fn under(&self, conversation: CallNumber) -> Option<SpanId> {
-        self.list.get(&conversation).and_then(|it| it.under)
     }
 
     /// The conversation that is the run's own: no sub-agent's, with tools on offer (titles and summaries

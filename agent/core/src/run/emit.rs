@@ -101,7 +101,9 @@ impl Run {
             self.ready.pop_front();
             self.hits.spans += 1;
         }
-        self.ready.push_back(draft.0);
+        if let Some(span) = self.hold(draft.0) {
+            self.ready.push_back(span);
+        }
     }
 
     /// Everything that is still open when the run ends.
@@ -109,6 +111,7 @@ impl Run {
         while let Some(open) = self.tools.take_oldest() {
             self.unanswered(open);
         }
+        self.let_go(true);
         for key in self.processes.left() {
             self.process_span(key);
         }

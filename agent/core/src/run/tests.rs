@@ -7,4 +7,5 @@ mod pipes;
 mod processes;
 mod scope;
 mod signals;
+mod subs;
 mod tools;

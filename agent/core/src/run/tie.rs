@@ -80,13 +80,13 @@ impl Run {
             if self.identity.scope == Scope::Conversation {
                 (parent, rule) = (self.enter(call, step, id), "conversation");
             }
-            let under = step.parent.and_then(|(tool, rule)| Some((self.tools.span(tool)?, rule.word())));
+            (parent, rule) = self.below(step, (parent, rule));
+            for (conversation, tool) in &step.started {
+                self.started(*conversation, *tool);
+            }
             self.answer(call, llm, step);
             if !llm.auxiliary {
-                self.conversations.add(call, llm, step, under.map(|(span, _)| span));
-            }
-            if let Some(above) = self.conversations.under(step.conversation) {
-                (parent, rule) = (above, under.map_or("conversation", |(_, rule)| rule));
+                self.conversations.add(call, llm, step, self.is_sub(step.conversation));
             }
             self.continues(step, id, &mut set, &mut links);
         }
@@ -106,6 +106,7 @@ impl Run {
         let draft = draft.events(loops.unwrap_or_default()).links(links);
         self.emit(draft.kind(SpanKind::Client).failed(failure));
         self.ask(call, llm, id, parent, step.as_ref());
+        self.let_go(false);
     }
 
     /// The root of the trace of a call's conversation, in which its span stands from now on.

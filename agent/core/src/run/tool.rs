@@ -12,7 +12,7 @@ use crate::flow::Time;
 use crate::limits;
 use crate::lineage::ToolNumber;
 use crate::process::ProcessKey;
-use crate::telemetry::{Resource, SpanId};
+use crate::telemetry::{Link, Resource, SpanId};
 
 /// A tool call that waits for its result.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Open {
     pub(super) resource: Arc<Resource>,
     /// Equal for tool calls that ask for the same.
     pub(super) same: u64,
+    /// Sub-agents that it started, and that stand elsewhere.
+    pub(super) links: Vec<Link>,
 }
 
 /// The time in which a tool ran, and what its arguments name.
@@ -81,6 +83,7 @@ impl Tools {
             attributes: asked.attributes,
             resource: asked.resource,
             same: asked.same,
+            links: Vec::new(),
         };
         self.open.insert(number, open);
     }
@@ -101,9 +104,18 @@ impl Tools {
         self.take(number, None)
     }
 
-    /// The span of an open call.
+    /// The span of a call that is, or lately was, open.
     pub(super) fn span(&self, number: ToolNumber) -> Option<SpanId> {
-        self.open.get(&number).map(|open| open.span)
+        let lately = || self.windows.binary_search_by_key(&number, |window| window.number).ok();
+        let open = self.open.get(&number).map(|open| open.span);
+        open.or_else(|| self.windows.get(lately()?).map(|window| window.span))
+    }
+
+    /// Adds to an open call what it turned out to have started.
+    pub(super) fn link(&mut self, number: ToolNumber, link: Link) {
+        if let Some(open) = self.open.get_mut(&number) {
+            open.links.push(link);
+        }
     }
 
     /// The tool whose arguments name a command, open at that time. `strict`: its answer was complete by then.
