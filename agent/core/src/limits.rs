@@ -112,6 +112,10 @@ pub const TAIL_WEIGHT: usize = 32;
 pub const ALIEN_WEIGHT: usize = 200;
 /// Letters from which a first message is looked for in the arguments of tool calls.
 pub const PROMPT_LETTERS: usize = 24;
+/// Letters of a summary from which it is recognised in a history that begins with it.
+pub const SUMMARY_LETTERS: usize = 200;
+/// Most answers of one run that are remembered because they may be summaries.
+pub const SUMMARIES: usize = 64;
 /// Letters from which the id of a sub-agent is taken to be given out once.
 pub const AGENT_LETTERS: usize = 6;
 /// Longest result of a tool call in which any UUID may be the id of a sub-agent that it started.

@@ -9,6 +9,7 @@
 //! - Bounded by [`limits`]; what is forgotten for that is counted.
 
 mod agents;
+mod compact;
 mod groups;
 mod history;
 mod past;
@@ -28,6 +29,7 @@ use crate::flow::Time;
 use crate::limits;
 use crate::process::ProcessKey;
 use agents::{Agents, Child};
+use compact::Summaries;
 pub use groups::{Group, Groups, Link, Tool};
 use history::Index;
 use past::{Past, Scope};
@@ -90,6 +92,7 @@ pub struct Lineage {
     index: Index,
     tools: Tools,
     agents: Agents,
+    summaries: Summaries,
     next: CallNumber,
     /// Calls that were forgotten.
     forgotten: u64,
@@ -132,7 +135,8 @@ impl Lineage {
             .or_else(|| self.by_tool(&step))
             .or(found.named)
             .or_else(|| self.by_tail(&said, call, llm))
-            .or_else(|| self.begun(llm, &said));
+            .or_else(|| self.begun(llm, &said))
+            .or_else(|| self.compacted(call, llm, &said));
         self.place(&mut step, &said, call, llm);
         step.asked = self.tools.ask(call, llm, &step, &said);
         step.given_up = self.tools.surplus();
@@ -223,6 +227,7 @@ impl Lineage {
         {
             self.agents.wait(thread, step.conversation, call.start);
         }
+        self.summarised(step, said, call, llm);
         let past = Past::new(step, said, call, llm);
         self.index.add(step.number, &past);
         self.calls.insert(step.number, past);

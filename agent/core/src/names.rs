@@ -44,6 +44,7 @@ names! {
     PREVIOUS_RESPONSE_ID = "gen_ai.request.previous_response.id";
     OUTPUT_TYPE = "gen_ai.output.type";
     CONVERSATION_ID = "gen_ai.conversation.id";
+    CONVERSATION_COMPACTED = "gen_ai.conversation.compacted";
     AGENT_NAME = "gen_ai.agent.name";
     INPUT_TOKENS = "gen_ai.usage.input_tokens";
     OUTPUT_TOKENS = "gen_ai.usage.output_tokens";

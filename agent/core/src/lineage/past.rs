@@ -50,6 +50,8 @@ pub(super) struct Past {
     pub(super) response: Option<Digest>,
     pub(super) model: Option<String>,
     pub(super) client: Digest,
+    /// Whether it offered tools.
+    pub(super) tools: bool,
     /// The tool calls of its answer.
     pub(super) asked: Vec<ToolNumber>,
     /// The provider's marks on its answer.
@@ -88,6 +90,7 @@ impl Past {
             response: llm.response_id.as_deref().map(|id| response_key(id, &said.scope)),
             model: llm.request_model.clone(),
             client: said.client,
+            tools: llm.tools.pieces() > 0,
             asked: step.asked.clone(),
             seals: said.states.iter().flat_map(|state| &state.seals).copied().collect(),
             ids: llm.tool_calls().filter_map(|call| call.id.clone()).collect(),

@@ -19,6 +19,8 @@ pub enum Rule {
     HistoryAnswers,
     /// The first message and the last answer are there. Inferred.
     HistoryTail,
+    /// The history begins with the words of a summary of what was said before. Inferred.
+    Compaction,
     /// The wire names the same session.
     Session,
     /// The result of the tool call names the sub-agent, as the sub-agent's requests do.
@@ -49,6 +51,7 @@ impl Rule {
             Rule::ConversationId => "conversation_id",
             Rule::HistoryAnswers => "history_answers",
             Rule::HistoryTail => "history_tail",
+            Rule::Compaction => "compaction",
             Rule::Session => "session",
             Rule::AgentId => "agent_id",
             Rule::SubAgent => "sub_agent",
@@ -64,7 +67,11 @@ impl Rule {
     pub fn exact(self) -> bool {
         !matches!(
             self,
-            Rule::HistoryAnswers | Rule::HistoryTail | Rule::PromptInArguments | Rule::SameRequest
+            Rule::HistoryAnswers
+                | Rule::HistoryTail
+                | Rule::Compaction
+                | Rule::PromptInArguments
+                | Rule::SameRequest
         )
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Said {
     /// What kind of client asks.
     pub(super) client: Digest,
     pub(super) beginning: Digest,
+    /// Whether it ends with words of the user, and not with results of tools.
+    pub(super) asks: bool,
     /// Text of the first turn, without white space.
     pub(super) opening: String,
     pub(super) session: Option<Digest>,
@@ -80,6 +82,9 @@ impl Said {
             instructions,
             client: digest(&[agent.as_bytes(), &[u8::from(llm.stream)]]),
             beginning: base.beginning.unwrap_or(first),
+            asks: asked
+                .last()
+                .is_some_and(|turn| turn.side == Side::Client && turn.results.is_empty() && turn.weight > 0),
             opening: if waypoints.is_empty() { sub::opening(&llm.input) } else { String::new() },
             session: session(llm, &instructions),
             first_exchange: answers

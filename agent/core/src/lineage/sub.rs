@@ -47,7 +47,8 @@ fn gather(value: &Value, least: usize, room: &mut usize, out: &mut Vec<String>) 
     }
 }
 
-fn add(text: &str, out: &mut String) {
+/// Appends a text without its white space, within bounds.
+pub(super) fn add(text: &str, out: &mut String) {
     let room = EVIDENCE_BYTES.saturating_sub(out.len());
     let text = text.get(..text.floor_char_boundary(room)).unwrap_or_default();
     out.extend(text.split_whitespace());

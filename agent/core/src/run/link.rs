@@ -2,7 +2,7 @@
 
 use super::attributes::Attributes;
 use super::{Above, Run};
-use crate::lineage::{CallNumber, Step};
+use crate::lineage::{CallNumber, Rule, Step};
 use crate::telemetry::{Link, SpanId, TraceId};
 use crate::{limits, names};
 
@@ -28,6 +28,9 @@ impl Run {
         {
             set.plain(names::PREVIOUS_SPAN, span.to_string());
             set.plain(names::PREVIOUS_RULE, rule.word());
+            if rule == Rule::Compaction {
+                set.truth(names::CONVERSATION_COMPACTED);
+            }
             links.push(link(trace(span), span, rule.word()));
         }
         if let Some((number, rule)) = step.retry

@@ -2,6 +2,7 @@
 
 mod build;
 mod calls;
+mod compaction;
 mod order;
 mod pipes;
 mod processes;
