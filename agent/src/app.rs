@@ -4,8 +4,10 @@
 //! kernel's process facts go to the recorder, whose thread turns them into spans for the sinks.
 //! The calling thread does nothing but watch the command.
 
+pub mod attach;
 mod capture;
 mod identity;
+mod ledger;
 mod outputs;
 mod record;
 mod resource;
@@ -20,13 +22,13 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use trackway_core::flow::Time;
-use trackway_core::run::Identity;
+use trackway_core::run::{Above, Identity};
 use trackway_core::telemetry::Content;
 
 use crate::cli::Run;
 use crate::guard::{Guard, News, Survivors, Traces};
 use crate::launch::{self, Plan, signals};
-use crate::{prices, say};
+use crate::{prices, say, settings};
 use capture::Capture;
 
 /// Why nothing was run.
@@ -99,11 +101,12 @@ pub fn run(options: &Run, extra: Extra) -> Result<i32, Error> {
 pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
     // Before the first thread: threads inherit the mask.
     let (original, pending) = signals::take_over().map_err(Error::Signals)?;
-    let prices = prices::book(options.prices.as_deref())?;
-    let sinks = outputs::open(options, extra.local)?;
+    let prices = prices::book(options.output.prices.as_deref())?;
+    let sinks = outputs::open(&options.output, extra.local)?;
     let mut site = Site::make()?;
+    let above = settings::get(settings::TRACEPARENT).as_deref().and_then(Above::read);
     let content = sinks.iter().map(|sink| sink.shows()).max().unwrap_or(Content::None);
-    let identity = Identity { content, ..identity::of(options, now()) };
+    let identity = Identity { content, ..identity::of(&options.output, &options.command, above, now()) };
     let started = prepare(options, extra, &identity, &mut site).and_then(|(capture, plan)| {
         let start = now();
         let (child, notes) = launch::spawn(&plan, &original)?;
@@ -138,7 +141,7 @@ pub fn observe(options: &Run, extra: Extra) -> Result<Result<i32, i32>, Error> {
         Err(error) => notes.push(format!("nothing was recorded: cannot start a thread: {error}")),
     }
     notes.extend(unseen);
-    if !options.quiet {
+    if !options.output.quiet {
         notes.iter().for_each(|note| say(note));
     }
     site.leave();
@@ -153,7 +156,7 @@ fn prepare(
     site: &mut Site,
 ) -> Result<(Capture, Plan), Error> {
     let (capture, trust) = Capture::start(options, extra, identity, site)?;
-    if let (Some(line), false) = (capture.notice(), options.quiet) {
+    if let (Some(line), false) = (capture.notice(), options.output.quiet) {
         say(line);
     }
     let mut variables = trust.variables;

@@ -52,6 +52,22 @@ The run is also kept on this machine, for 7 days: see trackway runs, show, find 
 A collector is also taken from OTEL_EXPORTER_OTLP_ENDPOINT and its relatives, as OpenTelemetry specifies them.
 Metrics go with the trace, unless OTEL_METRICS_EXPORTER=none.";
 
+const ATTACH_EXAMPLES: &str = "\
+The processes go on as before: nothing stands in the way of their connections, and no certificate is involved. \
+Probes stand in the functions by which they hand their bytes to TLS: OpenSSL, BoringSSL (Node, Bun), GnuTLS, Go, \
+rustls with symbols. HTTP in the clear is read from the sockets. Java, and rustls without symbols, cannot be read so: \
+their connections are reported as unread, and trackway run reads them as a proxy.
+
+Each process that matches is a run of its own, with all that it starts. Ctrl-C ends the watching, and nothing else.
+
+Examples:
+  sudo trackway attach --pid 4711
+  sudo trackway attach --comm agent.py --otlp http://localhost:4317
+  sudo trackway attach --all --quiet &  trackway top
+  trackway doctor --pid 4711                     What can be read of one process, and why
+
+Needs root, Linux 5.15 or later, and x86-64.";
+
 // A paragraph is one line, so that it is wrapped to the terminal.
 const DECODE_EXAMPLES: &str = "\
 A file is an HTTP archive (HAR 1.2: the network panel of a browser, mitmproxy, Charles, Proxyman, Playwright) or \
@@ -92,6 +108,8 @@ the command line is wrong.";
 pub enum Verb {
     /// Run a command and turn what it does into one trace
     Run(Box<Run>),
+    /// Read what processes do that run already, without a restart and without a certificate
+    Attach(Box<Attach>),
     /// Show a small agent on an embedded provider: no key, no root, no network
     Demo(Demo),
     /// Watch the runs of this machine as they go on: steps, tokens, cost, the tool in hand, loops
@@ -110,10 +128,9 @@ pub enum Verb {
     Doctor(Doctor),
 }
 
-/// `trackway run`.
+/// Where what was seen goes, and in which form.
 #[derive(Clone, Debug, Default, Args)]
-#[command(after_help = RUN_EXAMPLES)]
-pub struct Run {
+pub struct Output {
     /// Send the trace to a collector (OTLP over gRPC, or over HTTP where the port is 4318 or the protocol says so)
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
@@ -140,15 +157,6 @@ pub struct Run {
     /// The agent's name in the trace [default: the command's own]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Let Trackway act on requests to this host (adds traceparent) instead of relaying them untouched; repeatable
-    #[arg(long, value_name = "HOST")]
-    pub rewrite: Vec<String>,
-    /// Do as without root: tell the command of a proxy by its environment
-    #[arg(long)]
-    pub explicit: bool,
-    /// Read TLS inside the command's processes instead of standing in the way: no certificate, no proxy. Needs root
-    #[arg(long, conflicts_with_all = ["explicit", "rewrite"], env = crate::settings::TAP, hide_env_values = true)]
-    pub tap: bool,
     /// Keep the run in this file instead of the user's own store; see trackway runs --help
     #[arg(long, value_name = "FILE")]
     pub store: Option<PathBuf>,
@@ -167,9 +175,46 @@ pub struct Run {
     /// Show no colours [also: NO_COLOR]
     #[arg(long)]
     pub no_color: bool,
+}
+
+/// `trackway run`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct Run {
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: Output,
+    /// Read TLS inside the command's processes instead of standing in the way: no certificate, no proxy. Needs root
+    #[arg(long, conflicts_with_all = ["explicit", "rewrite"], env = crate::settings::TAP, hide_env_values = true)]
+    pub tap: bool,
+    /// Let Trackway act on requests to this host (adds traceparent) instead of relaying them untouched; repeatable
+    #[arg(long, value_name = "HOST")]
+    pub rewrite: Vec<String>,
+    /// Do as without root: tell the command of a proxy by its environment
+    #[arg(long)]
+    pub explicit: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// `trackway attach`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = ATTACH_EXAMPLES)]
+#[command(group(clap::ArgGroup::new("which").required(true).multiple(true).args(["pid", "comm", "all"])))]
+pub struct Attach {
+    /// This process and what it starts; repeatable
+    #[arg(long, value_name = "PID")]
+    pub pid: Vec<u32>,
+    /// Every process of this name, those to come too: the program's, or that of its script; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub comm: Vec<String>,
+    /// Every process of the machine, from its first TLS connection on
+    #[arg(long)]
+    pub all: bool,
+    /// Where it goes.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// `trackway demo`.

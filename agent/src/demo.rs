@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::app::{self, Extra};
-use crate::cli::{Demo, Run};
+use crate::cli::{Demo, Output, Run};
 use crate::launch;
 use crate::store::place;
 
@@ -59,9 +59,12 @@ pub fn run(options: &Demo) -> Result<i32, Error> {
 
     let run = Run {
         command: vec![itself.into(), agent::VERB.into(), format!("127.0.0.1:{port}").into()],
-        name: Some("demo-agent".to_owned()),
+        output: Output {
+            name: Some("demo-agent".to_owned()),
+            no_color: options.no_color,
+            ..Output::default()
+        },
         explicit: options.explicit,
-        no_color: options.no_color,
         ..Run::default()
     };
     let status = app::observe(&run, Extra { roots: vec![root], lead: None, local: true });

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use aya::maps::{CgroupArray, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Ebpf, EbpfLoader};
 use trackway_abi::{CONNECTIONS, Layout, Listen, VERSION, counter};
-use trackway_core::process::ProcessFact;
+use trackway_core::process::{ProcessFact, ProcessKey};
 use trackway_proxy::Client;
 
 pub use clients::Clients;
@@ -136,6 +136,11 @@ impl Kernel {
             lost: 0,
             missing,
         })
+    }
+
+    /// The key of a process that runs, from its start in ticks of `/proc/PID/stat`.
+    pub fn key(&self, pid: u32, start_ticks: u64) -> ProcessKey {
+        self.clock.process(pid, start_ticks.saturating_mul(records::TICK_NS))
     }
 
     /// Has the kernel verify what looks at system calls, which takes it some milliseconds, so that [`Kernel::add`]

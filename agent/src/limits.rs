@@ -18,6 +18,8 @@ pub const PIPES: usize = 256;
 pub const PARENTS: usize = 16 * 1024;
 /// About how many bytes the recording thread takes from the kernel's tap at once.
 pub const CHUNK_BATCH: usize = 8 * 1024 * 1024;
+/// Most runs that `attach` records at once.
+pub const ATTACHED: usize = 64;
 /// Size of the kernel's ring buffer for the tap.
 pub const TAP_RING_BYTES: u32 = 32 * 1024 * 1024;
 /// Most connections that the tap follows at once.

@@ -28,6 +28,10 @@ fn command_line() -> i32 {
             say(&error.to_string());
             error.exit_code()
         }),
+        Verb::Attach(options) => app::attach::run(&options).unwrap_or_else(|error| {
+            say(&error.to_string());
+            error.exit_code()
+        }),
         Verb::Demo(options) => demo::run(&options).unwrap_or_else(|error| {
             say(&error.to_string());
             error.exit_code()

@@ -294,6 +294,15 @@ impl Run {
     /// Ends the run: everything still held comes out, the root span last.
     /// `status` is the agent's exit code or the signal that ended it.
     pub fn finish(&mut self, status: Result<i32, i32>, time: Time, out: &mut Vec<Span>) -> Totals {
+        self.end(Some(status), time, out)
+    }
+
+    /// As [`Run::finish`], where the agent goes on and is watched no longer.
+    pub fn leave(&mut self, time: Time, out: &mut Vec<Span>) -> Totals {
+        self.end(None, time, out)
+    }
+
+    fn end(&mut self, status: Option<Result<i32, i32>>, time: Time, out: &mut Vec<Span>) -> Totals {
         if self.finished {
             return self.totals;
         }

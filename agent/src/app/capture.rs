@@ -178,7 +178,7 @@ impl Capture {
         }
         let cgroup = Cgroup::create().map_err(|error| failed(&error))?;
         site.tell(&News::Cgroup(cgroup.path()));
-        let wish = Wish { cgroup: true, all: false, clear: true, ring_bytes: TAP_RING_BYTES };
+        let wish = Wish { cgroup: true, clear: true, ring_bytes: TAP_RING_BYTES, ..Wish::default() };
         let plan = kernel::Plan { cgroup: Some(cgroup.path()), listeners: None, tap: wish };
         let kernel = Kernel::open(&plan).map_err(|error| failed(&error))?;
         let kernel = Arc::new(Mutex::new(kernel));

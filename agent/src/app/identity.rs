@@ -11,7 +11,7 @@ use trackway_core::run::{Above, Identity, Scope};
 use trackway_core::telemetry::{Content, TraceId};
 
 use super::resource;
-use crate::cli::Run;
+use crate::cli::Output;
 use crate::settings;
 
 /// Programs whose first argument that is no option is the program that matters.
@@ -25,20 +25,19 @@ const STARTERS: [(&str, &str); 6] =
     [("env", ""), ("uvx", ""), ("uv", "run"), ("poetry", "run"), ("deno", "run"), ("bun", "run")];
 
 /// The identity of a run that begins now. Its root process is filled in by the recorder.
-pub(super) fn of(options: &Run, start: Time) -> Identity {
+pub(super) fn of(options: &Output, command: &[OsString], above: Option<Above>, start: Time) -> Identity {
     let said = resource::said(settings::get(settings::RESOURCE_ATTRIBUTES).as_deref());
     let stated = || said.iter().find(|(key, _)| key == names::SERVICE_NAME).map(|(_, value)| value.clone());
     let service = settings::get(settings::SERVICE_NAME).or_else(stated);
-    let own = name(&options.command);
+    let own = name(command);
     let name = options.name.clone().or_else(|| service.clone()).unwrap_or(own);
-    let above = settings::get(settings::TRACEPARENT).as_deref().and_then(Above::read);
     let mut trace = [0; 16];
     random(&mut trace);
     Identity {
         trace: above.map_or(TraceId(trace), |above| above.trace),
         above,
         scope: options.scope.map_or(Scope::Auto, Into::into),
-        command: options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        command: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         root: None,
         content: Content::Full,
         start,
@@ -57,7 +56,7 @@ pub(super) fn random(bytes: &mut [u8]) {
 }
 
 /// The command's own name: the script of an interpreter, the module of `python -m`, else the executable.
-fn name(command: &[OsString]) -> String {
+pub(super) fn name(command: &[OsString]) -> String {
     let words: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let mut words: &[String] = &words;
     loop {

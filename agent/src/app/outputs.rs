@@ -5,7 +5,7 @@ use std::io;
 use trackway_core::overlay::Overlays;
 use trackway_core::telemetry::Content;
 
-use crate::cli::{Run, Semconv};
+use crate::cli::{Output, Semconv};
 use crate::settings;
 use crate::sink::Sink;
 use crate::sink::console::{Console, Look};
@@ -41,7 +41,7 @@ impl Error {
 }
 
 /// Opens the outputs that the options and the environment name. `local` leaves out collectors.
-pub(super) fn open(options: &Run, local: bool) -> Result<Vec<Box<dyn Sink>>, Error> {
+pub(super) fn open(options: &Output, local: bool) -> Result<Vec<Box<dyn Sink>>, Error> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     let content = remote(options, settings::get(settings::CAPTURE_CONTENT).as_deref());
     if !local && let Some(mut exports) = Exports::read(options.otlp.as_deref(), content, settings::get)? {
@@ -77,12 +77,12 @@ fn overlays(names: &[Semconv]) -> Overlays {
 }
 
 /// What the file, the store and the terminal show.
-fn here(options: &Run) -> Content {
+fn here(options: &Output) -> Content {
     options.content.map_or(Content::Full, Into::into)
 }
 
 /// What a collector gets.
-fn remote(options: &Run, capture: Option<&str>) -> Content {
+fn remote(options: &Output, capture: Option<&str>) -> Content {
     match (options.content, capture.map(str::to_ascii_lowercase).as_deref()) {
         (Some(show), _) => show.into(),
         (None, Some("true" | "span_only" | "span_and_event")) => Content::Full,
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn content_follows_the_flag_then_the_variable() {
-        let unset = Run::default();
-        let none = Run { content: Some(HowMuch::None), ..Run::default() };
+        let unset = Output::default();
+        let none = Output { content: Some(HowMuch::None), ..Output::default() };
         assert_eq!(here(&unset), Content::Full);
         assert_eq!(here(&none), Content::None);
         assert_eq!(remote(&unset, None), Content::Metadata);

@@ -3,25 +3,20 @@
 //! It is never woken by forwarding: it looks every few milliseconds, takes all that is there, and gives the
 //! spans whose place is certain to the sinks.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-use trackway_core::call::{Call, Kind};
-use trackway_core::flow::{Close, FlowId, Time};
-use trackway_core::observe::Observer;
+use trackway_core::flow::Time;
 use trackway_core::price::Book;
 use trackway_core::process::{ProcessFact, ProcessKey};
-use trackway_core::run::{Identity, Run, Totals};
-use trackway_core::telemetry::Span;
+use trackway_core::run::{Identity, Totals};
 use trackway_proxy::tap::{Event, Feed};
 
+use super::ledger::Ledger;
 use super::now;
-use super::servers::Servers;
-use super::stdio::Stdio;
 use crate::kernel::{Chunk, Kernel};
 use crate::limits::{
     CHUNK_BATCH, LAST_FACTS, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_BATCH, TAP_EVENTS,
@@ -59,8 +54,10 @@ impl Recorder {
         prices: Book,
     ) -> io::Result<Self> {
         let (ended, end) = mpsc::channel();
-        let state = State::new(identity, pid, source, sinks, prices);
-        let thread = Builder::new().name("record".to_owned()).spawn(move || state.record(&end))?;
+        let (facts, chunks, events) = (Vec::new(), Vec::new(), Vec::new());
+        let state = State { pid, source, identity, ended: false, facts, chunks, events };
+        let thread =
+            Builder::new().name("record".to_owned()).spawn(move || state.record(sinks, prices, &end))?;
         Ok(Self { ended, thread })
     }
 
@@ -76,55 +73,33 @@ impl Recorder {
 struct State {
     pid: u32,
     source: Source,
-    sinks: Vec<Box<dyn Sink>>,
     identity: Identity,
-    prices: Book,
-    observers: HashMap<FlowId, Observer>,
-    servers: Servers,
-    stdio: Stdio,
     /// Whether the kernel has told of the end of the command's process.
     ended: bool,
     // Kept between looks, so that a look allocates nothing.
     facts: Vec<ProcessFact>,
     chunks: Vec<Chunk>,
     events: Vec<Event>,
-    calls: Vec<Call>,
-    spans: Vec<Span>,
 }
 
 impl State {
-    fn new(identity: Identity, pid: u32, source: Source, sinks: Vec<Box<dyn Sink>>, prices: Book) -> Self {
-        Self {
-            pid,
-            source,
-            sinks,
-            identity,
-            prices,
-            observers: HashMap::new(),
-            servers: Servers::default(),
-            stdio: Stdio::default(),
-            ended: false,
-            facts: Vec::new(),
-            chunks: Vec::new(),
-            events: Vec::new(),
-            calls: Vec::new(),
-            spans: Vec::new(),
-        }
-    }
-
-    fn record(mut self, end: &Receiver<(Result<i32, i32>, Time)>) -> (Totals, Vec<String>) {
-        if let (Some(kernel), true) = (&self.source.kernel, self.source.read) {
-            self.stdio.prepare(kernel);
-        }
+    fn record(
+        mut self,
+        sinks: Vec<Box<dyn Sink>>,
+        prices: Book,
+        end: &Receiver<(Result<i32, i32>, Time)>,
+    ) -> (Totals, Vec<String>) {
         let root = self.root();
-        let mut run = Run::new(Identity { root: Some(root), ..self.identity.clone() });
-        self.sinks.iter_mut().for_each(|sink| sink.begin(&self.identity));
+        let mut ledger = Ledger::begin(&self.identity, root, sinks, Arc::new(prices));
+        if let (Some(kernel), true) = (&self.source.kernel, self.source.read) {
+            ledger.prepare(kernel);
+        }
         let mut quiet_looks = 0;
         loop {
-            quiet_looks = if self.look(&mut run) { 0 } else { quiet_looks + 1 };
+            quiet_looks = if self.look(&mut ledger) { 0 } else { quiet_looks + 1 };
             let pause = if quiet_looks < RECORD_PATIENCE { RECORD_BUSY } else { RECORD_IDLE };
             match end.recv_timeout(pause) {
-                Ok((status, time)) => return self.close(run, root, status, time),
+                Ok((status, time)) => return self.close(ledger, status, time),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return (Totals::default(), Vec::new()),
             }
@@ -132,130 +107,64 @@ impl State {
     }
 
     /// Takes what is there. Whether there was anything.
-    fn look(&mut self, run: &mut Run) -> bool {
+    fn look(&mut self, ledger: &mut Ledger) -> bool {
         // Facts first: a process is known before its calls are.
         self.drain_kernel();
         let mut busy = !self.facts.is_empty() || !self.chunks.is_empty();
-        self.take_facts(run);
+        self.take_facts(ledger);
         if let Some(feed) = &mut self.source.feed {
             while feed.drain(&mut self.events, TAP_BATCH) == TAP_BATCH && self.events.len() < TAP_EVENTS {}
         }
         busy |= !self.events.is_empty();
-        self.take_events(run);
-        self.hand_on(run);
-        run.drain(now(), &mut self.spans);
-        self.deliver();
+        self.take_events(ledger);
+        ledger.settle();
         busy
     }
 
-    /// Reads what passed on connections.
-    fn take_events(&mut self, run: &mut Run) {
-        for event in self.events.drain(..) {
-            match event {
-                Event::Opened(flow) if self.source.read => {
-                    self.observers.insert(flow.id, Observer::new(flow));
-                }
-                Event::Opened(_) => {}
-                Event::Data { flow, slice } => {
-                    if let Some(observer) = self.observers.get_mut(&flow) {
-                        observer.push(slice, &mut self.calls);
-                    }
-                }
-                Event::Ended { flow, direction, time } => {
-                    if let Some(observer) = self.observers.get_mut(&flow) {
-                        observer.end(direction, time, &mut self.calls);
-                    }
-                }
-                Event::Closed { flow, close, time } => {
-                    if let Some(mut observer) = self.observers.remove(&flow) {
-                        observer.close(close, time, &mut self.calls);
-                    }
-                }
-                Event::Unread(unread) => run.unread(*unread),
-            }
-        }
+    fn take_events(&mut self, ledger: &mut Ledger) {
+        self.events.drain(..).for_each(|event| ledger.event(event, self.source.read));
     }
 
     /// Gives the run what the kernel told.
-    fn take_facts(&mut self, run: &mut Run) {
-        let Some(kernel) = &self.source.kernel else {
-            return self.facts.drain(..).for_each(|fact| run.process(fact));
-        };
+    fn take_facts(&mut self, ledger: &mut Ledger) {
         // What a process said comes before its end.
         for chunk in self.chunks.drain(..) {
-            self.stdio.chunk(&chunk, kernel, run);
+            if let Some(kernel) = &self.source.kernel {
+                ledger.stdio(&chunk, kernel);
+            }
             if let Some(tap) = &mut self.source.tap {
                 tap.chunk(chunk, &mut self.events);
             }
         }
+        let kernel = self.source.kernel.as_deref().filter(|_| self.source.read);
         for fact in self.facts.drain(..) {
-            if self.source.read {
-                self.stdio.fact(&fact, self.pid, kernel, run);
-            }
             if let Some(tap) = &mut self.source.tap {
                 tap.fact(&fact, &mut self.events);
             }
-            run.process(fact);
+            ledger.fact(fact, kernel);
         }
     }
 
-    /// Gives the calls to the run, priced.
-    fn hand_on(&mut self, run: &mut Run) {
-        for mut call in self.calls.drain(..) {
-            self.prices.apply(&mut call);
-            if let (Kind::Llm(_), Some(process)) = (&call.kind, call.process)
-                && self.servers.look(process)
-            {
-                run.listens();
-            }
-            run.call(call);
-        }
-    }
-
-    fn deliver(&mut self) {
-        if !self.spans.is_empty() {
-            self.sinks.iter_mut().for_each(|sink| sink.write(&self.spans));
-            self.spans.clear();
-        }
-    }
-
-    fn close(
-        mut self,
-        mut run: Run,
-        root: ProcessKey,
-        status: Result<i32, i32>,
-        time: Time,
-    ) -> (Totals, Vec<String>) {
+    fn close(mut self, mut ledger: Ledger, status: Result<i32, i32>, time: Time) -> (Totals, Vec<String>) {
         if self.source.kernel.is_some() {
-            self.await_exit(&mut run);
+            self.await_exit(&mut ledger);
         } else {
-            run.process(ProcessFact::Exit { process: root, status, time });
+            ledger.fact(ProcessFact::Exit { process: ledger.root(), status, time }, None);
         }
-        self.look(&mut run);
+        self.look(&mut ledger);
         let tap = self.source.tap.as_mut().map(|tap| tap.finish(now(), &mut self.events));
-        self.take_events(&mut run);
-        let kernel = self.source.kernel.clone();
-        let mut notes = kernel.map_or_else(Vec::new, |kernel| self.stdio.finish(&kernel, &mut run));
+        self.take_events(&mut ledger);
+        let (totals, mut notes) = ledger.close(Some(status), time, self.source.kernel.as_deref());
         notes.extend(tap.into_iter().flatten());
-        // The order of connections decides over ids: the same run gives the same tree.
-        let mut open: Vec<_> = std::mem::take(&mut self.observers).into_iter().collect();
-        open.sort_unstable_by_key(|(id, _)| *id);
-        for (_, mut observer) in open {
-            observer.close(Close::Proxy, now(), &mut self.calls);
-        }
-        self.hand_on(&mut run);
-        let totals = run.finish(status, time, &mut self.spans);
-        self.deliver();
-        notes.extend(self.sinks.iter_mut().flat_map(|sink| sink.finish(&totals)));
         (totals, notes)
     }
 
     /// The kernel's facts arrive a little after what they tell of: waits for the end of the command's process.
-    fn await_exit(&mut self, run: &mut Run) {
+    fn await_exit(&mut self, ledger: &mut Ledger) {
         let deadline = Instant::now() + LAST_FACTS;
         loop {
             self.drain_kernel();
-            self.take_facts(run);
+            self.take_facts(ledger);
             if self.ended || Instant::now() > deadline {
                 return;
             }

@@ -4,7 +4,6 @@ use std::fs;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use trackway_abi::{End, Origin};
-use trackway_core::process::ProcessKey;
 use trackway_proxy::{Client, Resolve};
 
 use super::Table;
@@ -29,8 +28,7 @@ impl Clients {
         let cookie = self.ends.get(&Plain(end(peer)), 0).ok()?;
         let origin = self.origins.get(&cookie, 0).ok()?.0;
         let known = origin.pid != 0 && origin.started_ns != 0;
-        let process =
-            known.then(|| ProcessKey { pid: origin.pid, started: self.clock.wall(origin.started_ns) });
+        let process = known.then(|| self.clock.process(origin.pid, origin.started_ns));
         let executable = known.then(|| fs::read_link(format!("/proc/{}/exe", origin.pid)).ok()).flatten();
         Some(Client {
             process,

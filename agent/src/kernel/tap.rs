@@ -22,6 +22,8 @@ pub struct Wish {
     pub cgroup: bool,
     /// The same, of every process of the machine.
     pub all: bool,
+    /// Starts and ends of every process of the machine.
+    pub lives: bool,
     /// HTTP that is spoken in the clear, too.
     pub clear: bool,
     /// Size of the ring buffer, a power of two; zero for no tap but standard input and output.
@@ -43,7 +45,7 @@ impl Wish {
         let bits = |wanted| if wanted { abi::watch::TLS } else { 0 };
         abi::Tap {
             cgroup: bits(self.cgroup),
-            all: bits(self.all),
+            all: bits(self.all) | if self.lives { abi::watch::LIFE } else { 0 },
             own: std::process::id(),
             clear: u32::from(self.clear),
         }

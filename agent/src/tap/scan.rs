@@ -169,7 +169,7 @@ impl Work {
         self.kernel.lock().unwrap_or_else(PoisonError::into_inner).probe(path, probes)
     }
 
-    fn sweep(&mut self) {
+    fn sweep(&self) {
         let idle = self.images().idle();
         for standing in idle {
             self.kernel.lock().unwrap_or_else(PoisonError::into_inner).unprobe(standing);

@@ -193,6 +193,8 @@ pub mod watch {
     pub const TLS: u32 = 1;
     /// Standard input and output.
     pub const STDIO: u32 = 2;
+    /// Its start, its children and its end, and nothing else.
+    pub const LIFE: u32 = 4;
 }
 
 /// What the tap looks at. Written once, before anything is attached.

@@ -38,7 +38,7 @@ impl Run {
     }
 
     /// The span of the whole run.
-    pub(super) fn root_span(&mut self, status: Result<i32, i32>, time: Time) -> Span {
+    pub(super) fn root_span(&mut self, status: Option<Result<i32, i32>>, time: Time) -> Span {
         let mut set = Attributes::default();
         set.count(names::LIMIT_SPANS, self.hits.spans + self.traces.forgotten);
         set.count(names::LIMIT_TOOLS, self.hits.tools);
@@ -48,11 +48,12 @@ impl Run {
         set.texts(names::PROCESS_COMMAND_ARGS, redact::arguments(&self.identity.command), Class::Metadata);
         set.count(names::LOST_FACTS, self.totals.lost_facts);
         set.count(names::LOST_MESSAGES, self.totals.lost_messages);
-        let failure = exited(status, &mut set);
+        let failure = status.and_then(|status| exited(status, &mut set));
         let word = match status {
-            Ok(0) => "ok",
-            Ok(_) => "failed",
-            Err(_) => "killed",
+            Some(Ok(0)) => "ok",
+            Some(Ok(_)) => "failed",
+            Some(Err(_)) => "killed",
+            None => "left",
         };
         let base =
             std::mem::replace(&mut self.base, Trace::new(TraceId([0; 16]), SpanId([0; 8]), None, time));

@@ -1,0 +1,158 @@
+//! One run on its way to the sinks: what was captured goes in, in order; spans go out as soon as their place is
+//! certain.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use trackway_core::call::{Call, Kind};
+use trackway_core::flow::{Close, FlowId, Time};
+use trackway_core::observe::Observer;
+use trackway_core::price::Book;
+use trackway_core::process::{ProcessFact, ProcessKey};
+use trackway_core::run::{Identity, Run, Totals};
+use trackway_core::telemetry::Span;
+use trackway_proxy::tap::Event;
+
+use super::now;
+use super::servers::Servers;
+use super::stdio::Stdio;
+use crate::kernel::{Chunk, Kernel};
+use crate::sink::Sink;
+
+/// The state of one run.
+pub(super) struct Ledger {
+    root: ProcessKey,
+    run: Run,
+    sinks: Vec<Box<dyn Sink>>,
+    prices: Arc<Book>,
+    observers: HashMap<FlowId, Observer>,
+    servers: Servers,
+    stdio: Stdio,
+    // Kept between looks, so that a look allocates nothing.
+    calls: Vec<Call>,
+    spans: Vec<Span>,
+}
+
+impl Ledger {
+    /// A run begins; `root` is its first process.
+    pub(super) fn begin(
+        identity: &Identity,
+        root: ProcessKey,
+        mut sinks: Vec<Box<dyn Sink>>,
+        prices: Arc<Book>,
+    ) -> Self {
+        let run = Run::new(Identity { root: Some(root), ..identity.clone() });
+        sinks.iter_mut().for_each(|sink| sink.begin(identity));
+        Self {
+            root,
+            run,
+            sinks,
+            prices,
+            observers: HashMap::new(),
+            servers: Servers::default(),
+            stdio: Stdio::default(),
+            calls: Vec::new(),
+            spans: Vec::new(),
+        }
+    }
+
+    /// Its first process.
+    pub(super) fn root(&self) -> ProcessKey {
+        self.root
+    }
+
+    /// Gets ready to read standard input and output of what the run starts.
+    pub(super) fn prepare(&mut self, kernel: &Mutex<Kernel>) {
+        self.stdio.prepare(kernel);
+    }
+
+    /// Takes a fact about a process; with the kernel, MCP servers among them are read.
+    pub(super) fn fact(&mut self, fact: ProcessFact, kernel: Option<&Mutex<Kernel>>) {
+        if let Some(kernel) = kernel {
+            self.stdio.fact(&fact, self.root.pid, kernel, &mut self.run);
+        }
+        self.run.process(fact);
+    }
+
+    /// Takes what a server read or wrote.
+    pub(super) fn stdio(&mut self, chunk: &Chunk, kernel: &Mutex<Kernel>) {
+        self.stdio.chunk(chunk, kernel, &mut self.run);
+    }
+
+    /// Takes what happened on a connection; its bytes are dropped unless they are to be read.
+    pub(super) fn event(&mut self, event: Event, read: bool) {
+        match event {
+            Event::Opened(flow) if read => {
+                self.observers.insert(flow.id, Observer::new(flow));
+            }
+            Event::Opened(_) => {}
+            Event::Data { flow, slice } => {
+                if let Some(observer) = self.observers.get_mut(&flow) {
+                    observer.push(slice, &mut self.calls);
+                }
+            }
+            Event::Ended { flow, direction, time } => {
+                if let Some(observer) = self.observers.get_mut(&flow) {
+                    observer.end(direction, time, &mut self.calls);
+                }
+            }
+            Event::Closed { flow, close, time } => {
+                if let Some(mut observer) = self.observers.remove(&flow) {
+                    observer.close(close, time, &mut self.calls);
+                }
+            }
+            Event::Unread(unread) => self.run.unread(*unread),
+        }
+    }
+
+    /// Gives what is certain by now to the sinks.
+    pub(super) fn settle(&mut self) {
+        self.hand_on();
+        self.run.drain(now(), &mut self.spans);
+        self.deliver();
+    }
+
+    /// Ends the run. `status` is how its first process ended, if it did. The sinks' words for the user.
+    pub(super) fn close(
+        mut self,
+        status: Option<Result<i32, i32>>,
+        time: Time,
+        kernel: Option<&Mutex<Kernel>>,
+    ) -> (Totals, Vec<String>) {
+        let mut notes = kernel.map_or_else(Vec::new, |kernel| self.stdio.finish(kernel, &mut self.run));
+        // The order of connections decides over ids: the same run gives the same tree.
+        let mut open: Vec<_> = std::mem::take(&mut self.observers).into_iter().collect();
+        open.sort_unstable_by_key(|(id, _)| *id);
+        for (_, mut observer) in open {
+            observer.close(Close::Proxy, now(), &mut self.calls);
+        }
+        self.hand_on();
+        let totals = match status {
+            Some(status) => self.run.finish(status, time, &mut self.spans),
+            None => self.run.leave(time, &mut self.spans),
+        };
+        self.deliver();
+        notes.extend(self.sinks.iter_mut().flat_map(|sink| sink.finish(&totals)));
+        (totals, notes)
+    }
+
+    /// Gives the calls to the run, priced.
+    fn hand_on(&mut self) {
+        for mut call in self.calls.drain(..) {
+            self.prices.apply(&mut call);
+            if let (Kind::Llm(_), Some(process)) = (&call.kind, call.process)
+                && self.servers.look(process)
+            {
+                self.run.listens();
+            }
+            self.run.call(call);
+        }
+    }
+
+    fn deliver(&mut self) {
+        if !self.spans.is_empty() {
+            self.sinks.iter_mut().for_each(|sink| sink.write(&self.spans));
+            self.spans.clear();
+        }
+    }
+}
