@@ -2,6 +2,7 @@
 // Usage: openai_node.mjs chat|responses [--stream] [--agent N]
 
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import OpenAI from "openai";
 
 const api = process.argv[2];
@@ -66,6 +67,9 @@ async function responses(client) {
     }
   }
 }
+
+// Where a test asks for it: waits until nobody holds the pipe open for writing any more.
+if (process.env.GATE) readFileSync(process.env.GATE);
 
 try {
   const client = new OpenAI();

@@ -1,5 +1,6 @@
 """The one tool of the test agents: a command for the shell."""
 
+import os
 import subprocess
 
 NAME = "run_command"
@@ -24,5 +25,13 @@ def run(arguments):
     return f"exit {done.returncode}\n{done.stdout}"
 
 
+def gate():
+    """Waits until nobody holds the pipe `GATE` open for writing any more, where a test asks for it."""
+    if path := os.environ.get("GATE"):
+        with open(path, "rb") as pipe:
+            pipe.read()
+
+
 def task(agent):
+    gate()
     return f"Count the lines of notes.txt, then look for the missing file. You are agent-{agent}."

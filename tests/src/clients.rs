@@ -1,5 +1,10 @@
 //! The real clients: what to start, and what they are expected to say on the wire.
 
+pub mod gate;
+mod trust;
+pub mod version;
+mod words;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -52,6 +57,10 @@ pub enum Client {
     },
     /// `requests`, without an SDK.
     Requests,
+    /// `aiohttp`, without an SDK.
+    Aiohttp,
+    /// `websockets` for Python, Responses.
+    PythonSocket,
     /// `openai` for Node, Chat Completions.
     NodeChat {
         /// With server-sent events.
@@ -69,16 +78,36 @@ pub enum Client {
     },
     /// `opencode run`.
     Opencode,
+    /// Go's `net/http`.
+    Go {
+        /// With the Go of `tests/clients/go.txt`, else with Debian's.
+        newest: bool,
+        /// Without a table of symbols.
+        stripped: bool,
+        /// Over HTTP/2.
+        second: bool,
+    },
+    /// `rustls` on a blocking socket, with symbols.
+    Rustls,
+    /// `java.net.http`; one call without tools.
+    Java,
+    /// `curl`; one call without tools.
+    Curl {
+        /// Over HTTP/2.
+        second: bool,
+    },
+    /// `wget`, which has its TLS from GnuTLS; one call without tools.
+    Wget,
 }
 
 impl Client {
     /// The interface that it speaks.
     pub fn api(self) -> Api {
         match self {
-            Self::PythonChat { .. } | Self::Requests | Self::NodeChat { .. } => Api::Chat,
             Self::PythonResponses { .. } | Self::NodeResponses { .. } | Self::Opencode => Api::Responses,
             Self::Anthropic { .. } => Api::Messages,
-            Self::Codex { .. } => Api::ResponsesSocket,
+            Self::Codex { .. } | Self::PythonSocket => Api::ResponsesSocket,
+            _ => Api::Chat,
         }
     }
 
@@ -87,16 +116,40 @@ impl Client {
         !matches!(self, Self::PythonChat { stream: true, usage: false, .. })
     }
 
+    /// Whether it runs the tools that it is asked for, until there are none; else it makes one call.
+    pub fn has_tools(self) -> bool {
+        !matches!(self, Self::Java | Self::Curl { .. } | Self::Wget)
+    }
+
+    /// What the answer to agent `agent` ends with.
+    pub fn last_words(self, agent: u64) -> String {
+        if self.has_tools() {
+            format!("notes.txt has three lines; missing-{agent}.txt is not there.")
+        } else {
+            "Lines of a file".to_owned()
+        }
+    }
+
     /// The name that its root span should carry.
     pub fn agent_name(self) -> &'static str {
         match self {
             Self::PythonChat { .. } => "openai_chat.py",
             Self::PythonResponses { .. } => "openai_responses.py",
+            Self::PythonSocket => "socket_responses.py",
             Self::Anthropic { .. } => "anthropic_messages.py",
             Self::Requests => "requests_chat.py",
+            Self::Aiohttp => "aiohttp_chat.py",
             Self::NodeChat { .. } | Self::NodeResponses { .. } => "openai_node.mjs",
             Self::Codex { .. } => "codex",
             Self::Opencode => "opencode",
+            Self::Go { newest: false, stripped: false, .. } => "chat-debian",
+            Self::Go { newest: false, stripped: true, .. } => "chat-debian-stripped",
+            Self::Go { newest: true, stripped: false, .. } => "chat-newest",
+            Self::Go { newest: true, stripped: true, .. } => "chat-newest-stripped",
+            Self::Rustls => "rustls_chat",
+            Self::Java => "java",
+            Self::Curl { .. } => "curl",
+            Self::Wget => "wget",
         }
     }
 
@@ -105,59 +158,10 @@ impl Client {
         format!("{CLIENTS}/python/bin/python")
     }
 
-    fn words(self, agent: u64) -> Vec<String> {
-        let python = |script: &str, flags: &[(bool, &str)]| {
-            let mut words = vec![Self::python(), script.to_owned()];
-            words.extend(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| (*flag).to_owned()));
-            words.extend(["--agent".to_owned(), agent.to_string()]);
-            words
-        };
-        let node = |api: &str, stream: bool| {
-            let mut words = vec!["node".to_owned(), "openai_node.mjs".to_owned(), api.to_owned()];
-            words.extend(stream.then(|| "--stream".to_owned()));
-            words.extend(["--agent".to_owned(), agent.to_string()]);
-            words
-        };
-        // The package's own launcher is made by an install script, which is not run.
-        let machine = if cfg!(target_arch = "x86_64") { "x64-baseline" } else { "arm64" };
-        let modules = format!("{CLIENTS}/node/node_modules");
-        let task =
-            format!("Count the lines of notes.txt, then look for the missing file. You are agent-{agent}.");
-        match self {
-            Self::PythonChat { asynchronous, stream, usage } => python(
-                "openai_chat.py",
-                &[(asynchronous, "--async"), (stream, "--stream"), (usage, "--usage")],
-            ),
-            Self::PythonResponses { asynchronous, stream, chain } => {
-                let flags = [(asynchronous, "--async"), (stream, "--stream"), (chain, "--chain")];
-                python("openai_responses.py", &flags)
-            }
-            Self::Anthropic { asynchronous, stream } => {
-                python("anthropic_messages.py", &[(asynchronous, "--async"), (stream, "--stream")])
-            }
-            Self::Requests => python("requests_chat.py", &[]),
-            Self::NodeChat { stream } => node("chat", stream),
-            Self::NodeResponses { stream } => node("responses", stream),
-            Self::Codex { .. } => {
-                let flags = ["exec", "--dangerously-bypass-approvals-and-sandbox", "--skip-git-repo-check"];
-                let mut words = vec![format!("{modules}/.bin/codex")];
-                words.extend(flags.map(str::to_owned));
-                words.push(task);
-                words
-            }
-            Self::Opencode => {
-                let mut words = vec![format!("{modules}/opencode-linux-{machine}/bin/opencode")];
-                words.extend(["run", "--model", "openai/gpt-5.1"].map(str::to_owned));
-                words.push(task);
-                words
-            }
-        }
-    }
-
     /// The command as number `agent`, in a folder of its own below `parent`.
     pub fn job(self, agent: u64, parent: &Path) -> Result<Job> {
         let folder = workplace(parent, &format!("{}-{agent}", self.agent_name()))?;
-        let job = Job::new(self.words(agent), &folder)
+        let job = Job::new(words::of(self, agent), &folder)
             .env("OPENAI_API_KEY", OPENAI_KEY)
             .env("ANTHROPIC_API_KEY", ANTHROPIC_KEY)
             .env("PYTHONDONTWRITEBYTECODE", "1");
@@ -177,6 +181,15 @@ impl Client {
                 fs::write(&settings, OPENCODE)?;
                 job.env("OPENCODE_DISABLE_AUTOUPDATE", "1")
             }
+            Self::Rustls => {
+                let built = crate::trackway::built().with_file_name(self.agent_name());
+                let copy = folder.join(self.agent_name());
+                fs::copy(&built, copy).with_context(|| {
+                    let path = built.display();
+                    format!("no {path}; build it as `trackway` itself, with --package trackway-rustls-client")
+                })?;
+                job
+            }
             _ => job,
         })
     }
@@ -195,7 +208,7 @@ pub fn workplace(parent: &Path, name: &str) -> Result<PathBuf> {
     fs::write(folder.join("notes.txt"), "alpha\nbeta\ngamma\n")?;
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients"))? {
         let path = entry?.path();
-        if let (Some(name), Some("py" | "mjs")) =
+        if let (Some(name), Some("py" | "mjs" | "java")) =
             (path.file_name(), path.extension().and_then(|end| end.to_str()))
         {
             fs::copy(&path, folder.join(name))?;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 
 use crate::namespace::Namespace;
 
@@ -120,9 +121,10 @@ impl Job {
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), self.input) {
             tokio::spawn(async move { stdin.write_all(&input).await });
         }
-        let stdout = tokio::spawn(read(child.stdout.take()));
-        let stderr = tokio::spawn(read(child.stderr.take()));
-        Ok(Running { child, stdout, stderr, started, deadline: self.deadline })
+        let stdout = tokio::spawn(read(child.stdout.take(), watch::Sender::default()));
+        let (telling, told) = watch::channel(Vec::new());
+        let stderr = tokio::spawn(read(child.stderr.take(), telling));
+        Ok(Running { child, stdout, stderr, told, started, deadline: self.deadline })
     }
 
     /// Starts it and waits for its end.
@@ -137,6 +139,7 @@ pub struct Running {
     child: Child,
     stdout: tokio::task::JoinHandle<String>,
     stderr: tokio::task::JoinHandle<String>,
+    told: watch::Receiver<Vec<u8>>,
     started: Instant,
     deadline: Duration,
 }
@@ -156,6 +159,17 @@ impl Running {
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Waits until its standard error holds `mark`.
+    pub async fn until_told(&mut self, mark: &str) -> Result<()> {
+        let holds = |bytes: &Vec<u8>| bytes.windows(mark.len()).any(|window| window == mark.as_bytes());
+        let said =
+            tokio::time::timeout(self.deadline, self.told.wait_for(holds)).await.map(|told| told.is_ok());
+        if said == Ok(true) {
+            return Ok(());
+        }
+        bail!("it never said `{mark}`, but\n{}", String::from_utf8_lossy(&self.told.borrow()))
     }
 
     /// Waits for its end and for the end of its output.
@@ -181,11 +195,13 @@ async fn said(reader: tokio::task::JoinHandle<String>) -> String {
     }
 }
 
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
-    let mut bytes = Vec::new();
+async fn read(stream: Option<impl AsyncRead + Unpin>, telling: watch::Sender<Vec<u8>>) -> String {
     if let Some(mut stream) = stream {
-        // What was read before an error is kept in the buffer.
-        stream.read_to_end(&mut bytes).await.ok();
+        let mut piece = [0; 4096];
+        // What was read before an error is kept.
+        while let Ok(size @ 1..) = stream.read(&mut piece).await {
+            telling.send_modify(|bytes| bytes.extend_from_slice(&piece[..size]));
+        }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&telling.borrow()).into_owned()
 }

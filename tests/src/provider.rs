@@ -39,6 +39,8 @@ pub struct Behaviour {
     pub chop: bool,
     /// Offers the WebSocket transport.
     pub socket: bool,
+    /// Answers nothing before so many calls have come, so that their streams run at the same time.
+    pub together: usize,
 }
 
 impl Default for Behaviour {
@@ -49,6 +51,7 @@ impl Default for Behaviour {
             gzip: false,
             chop: true,
             socket: true,
+            together: 0,
         }
     }
 }
@@ -193,12 +196,7 @@ impl Provider {
 
     /// Waits until at least `count` answers were given (or begun).
     pub async fn until_served(&self, count: usize) {
-        let mut changes = self.shared.changed.subscribe();
-        while self.shared.state().served.len() < count {
-            if changes.changed().await.is_err() {
-                return;
-            }
-        }
+        self.shared.until_served(count).await;
     }
 }
 
@@ -211,6 +209,15 @@ impl fmt::Debug for Provider {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn until_served(&self, count: usize) {
+        let mut changes = self.changed.subscribe();
+        while self.state().served.len() < count {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     fn touch(&self) {

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 
+use crate::clients::gate::Gate;
 use crate::clients::{Client, OPENAI_KEY, workplace};
 use crate::collector::{Collector, Mood, Protocol};
 use crate::job::{Job, Outcome};
@@ -51,12 +52,30 @@ impl World {
         Ok(Job::new(words, &folder).env("OPENAI_API_KEY", OPENAI_KEY))
     }
 
-    /// The command of `client` without Trackway: Node knows the provider's root from the environment,
-    /// everything else from the system.
+    /// The command of `client` without Trackway: it trusts the provider by its own configuration.
     pub fn direct(&self, client: Client, agent: u64) -> Result<Job> {
-        let root = self.namespace.folder().join("certs/mock-provider.pem");
-        let bundle = self.namespace.folder().join("certs/ca-certificates.crt");
-        Ok(self.job(client, agent)?.env("NODE_EXTRA_CA_CERTS", root).env("REQUESTS_CA_BUNDLE", bundle))
+        client.trusting(self.job(client, agent)?, &self.namespace.folder().join("certs"))
+    }
+
+    /// The same with a gate before its first request.
+    pub fn gated(&self, client: Client, agent: u64) -> Result<(Job, Gate)> {
+        client.gated(self.direct(client, agent)?)
+    }
+
+    /// The version of `client`, as it says it itself.
+    pub async fn version(&self, client: Client) -> Result<String> {
+        let Some(words) = client.version() else {
+            let lock = include_str!("../../Cargo.lock");
+            let rest = lock.split("name = \"rustls\"\nversion = \"").nth(1).unwrap_or_default();
+            return Ok(rest.split('"').next().unwrap_or_default().to_owned());
+        };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let outcome = self.command(&words)?.run(&self.namespace).await?.success()?;
+        // A name before it, and what follows after it, say nothing more.
+        let line = outcome.stdout.lines().next().unwrap_or_default();
+        let numbers = line.split(' ').filter(|word| word.contains(|letter: char| letter.is_ascii_digit()));
+        let count = if words[0].ends_with("python") { 2 } else { 1 };
+        Ok(numbers.take(count).collect::<Vec<_>>().join(", "))
     }
 
     /// Runs `client` under Trackway, reporting to the collector.

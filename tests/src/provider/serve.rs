@@ -136,6 +136,7 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>, abort: Abor
     let stream = body["stream"].as_bool().unwrap_or(false);
     let include_usage = body["stream_options"]["include_usage"].as_bool().unwrap_or(false);
     let served = shared.decide(api, &from, stream, body);
+    shared.until_served(shared.behaviour.together).await;
     if let Fault::Status(status) = served.answer.fault {
         let error = if api == Api::Messages { messages::error(status) } else { super::error(status) };
         let mut response = json_response(status, &error);
