@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Pid;
+
 use crate::collector::Collector;
 use crate::job::Job;
 use crate::namespace::BINARY;
@@ -57,7 +59,16 @@ impl Run {
             .into_iter()
             .chain(self.options.clone())
             .chain(["--".to_owned()]);
-        let job = job.under(words.collect::<Vec<_>>());
+        self.speaking(job.under(words.collect::<Vec<_>>()))
+    }
+
+    /// A watch over a process that runs already; `folder` has a `home` for it.
+    pub fn attach(&self, pid: Pid, folder: &Path) -> Job {
+        let words = [BINARY.to_owned(), "attach".to_owned(), "--pid".to_owned(), pid.to_string()];
+        self.speaking(Job::new(words.into_iter().chain(self.options.clone()), folder))
+    }
+
+    fn speaking(&self, job: Job) -> Job {
         match self.protocol {
             Some(name) => job.env("OTEL_EXPORTER_OTLP_PROTOCOL", name),
             None => job,
