@@ -36,14 +36,14 @@ pub struct Row {
     pub plane: String,
     /// `exactly`, or `unread, reported` with the reason.
     pub read: String,
-    /// How many of its calls were told as they were.
-    pub calls: String,
+    /// Which of its calls were told as they were: `all` or `none`.
+    pub equal: String,
 }
 
 impl Row {
     fn line(&self) -> String {
-        let Self { client, version, library, method, plane, read, calls } = self;
-        format!("| {client} | {version} | {library} | {method} | {plane} | {read} | {calls} |")
+        let Self { client, version, library, method, plane, read, equal } = self;
+        format!("| {client} | {version} | {library} | {method} | {plane} | {read} | {equal} |")
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     fn row(client: &str, version: &str, read: &str) -> Row {
         let [client, version, read] = [client, version, read].map(str::to_owned);
         let [library, method, plane] = ["OpenSSL", "symbols", "tap"].map(str::to_owned);
-        Row { client, version, library, method, plane, read, calls: "3 of 3".to_owned() }
+        Row { client, version, library, method, plane, read, equal: "all".to_owned() }
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Part {
         let stamp = parent.join(format!("{}.stamp", self.folder));
         let (Some(first), names) = (self.pins.first(), self.pins.join(" and ")) else { return Ok(()) };
         if fs::read_to_string(&stamp).is_ok_and(|before| before == text) {
-            say(&format!("{names} is installed"));
+            say(&format!("installed already: {names}"));
             return Ok(());
         }
         say(&format!("installing {names}"));
