@@ -68,6 +68,7 @@ fn line(file: &[u8], hook: &Hook) -> String {
         Ok::Positive(place) => format!(" if {}>0", show(place)),
         Ok::Zero(place) => format!(" if {}=0", show(place)),
     };
+    let vectored = if site.vectored { " vectored" } else { "" };
     let kind = match (site.kind, hook.returning) {
         (Kind::Leave, true) => "Leave (uretprobe)".to_owned(),
         (kind, _) => format!("{kind:?}"),
@@ -75,7 +76,7 @@ fn line(file: &[u8], hook: &Hook) -> String {
     let price = if hook.emulated { "emulated" } else { "STEPPED" };
     let inside = hook.offset.wrapping_sub(hook.symbol_offset);
     format!(
-        "{:<20} {:#x}+{inside:#x}  {kind:<18} {price:<9} {text:<28} {}{ok}",
+        "{:<20} {:#x}+{inside:#x}  {kind:<18} {price:<9} {text:<28} {}{vectored}{ok}",
         hook.function,
         hook.symbol_offset,
         places.join(" ")
@@ -88,6 +89,7 @@ fn show(place: Place) -> String {
         Place::None => "-".to_owned(),
         Place::Register32(register) => format!("{}:32", name(register)),
         Place::Register64(register) => name(register).to_owned(),
+        Place::Sum { register, offset } => format!("({}{offset:+})", name(register)),
         Place::Memory32 { register, offset } => format!("[{}{offset:+}]:32", name(register)),
         Place::Memory64 { register, offset } => format!("[{}{offset:+}]", name(register)),
         Place::Out32 => "*out:32".to_owned(),

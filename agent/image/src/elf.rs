@@ -1,5 +1,6 @@
 //! The parts of an ELF file that the search needs, each with its bounds checked.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use object::elf::{EM_X86_64, PF_X, PT_LOAD};
@@ -9,6 +10,7 @@ use object::{
 };
 
 use crate::Error;
+use crate::code::{Function, target};
 use crate::hook::Method;
 
 /// A stretch of the file that is mapped.
@@ -57,7 +59,8 @@ pub(crate) struct Symbol {
 pub(crate) struct Elf<'a> {
     file: ElfFile64<'a, Endianness>,
     pub(crate) code: Code<'a>,
-    slots: std::cell::OnceCell<HashMap<u64, &'a str>>,
+    slots: OnceCell<HashMap<u64, &'a str>>,
+    relative: OnceCell<HashMap<u64, u64>>,
 }
 
 impl<'a> Elf<'a> {
@@ -80,7 +83,7 @@ impl<'a> Elf<'a> {
                 })
             })
             .collect();
-        Ok(Self { file, code: Code { segments }, slots: std::cell::OnceCell::new() })
+        Ok(Self { file, code: Code { segments }, slots: OnceCell::new(), relative: OnceCell::new() })
     }
 
     pub(crate) fn build_id(&self) -> Option<&'a [u8]> {
@@ -108,6 +111,15 @@ impl<'a> Elf<'a> {
         }
     }
 
+    /// Whether a function jumps to or calls another, itself or through the linkage table.
+    pub(crate) fn reaches(&self, from: Symbol, to: Symbol, name: &str) -> bool {
+        let function = Function::decode(&self.code, from.address, Some(from.size));
+        function
+            .steps()
+            .filter_map(|(_, step)| target(&step.instruction))
+            .any(|target| target == to.address || self.imported(target) == Some(name))
+    }
+
     /// The function that a stub of the procedure linkage table jumps to, by name.
     pub(crate) fn imported(&self, stub: u64) -> Option<&'a str> {
         let slot = (0..3).try_fold(stub, |at, _| {
@@ -122,6 +134,24 @@ impl<'a> Elf<'a> {
         });
         let slot = slot.err().flatten()?;
         self.slots.get_or_init(|| self.relocated()).get(&slot).copied()
+    }
+
+    /// Where an indirect call or jump through a fixed slot of memory goes, when the loader only adds its base.
+    pub(crate) fn pointed(&self, instruction: &iced_x86::Instruction) -> Option<u64> {
+        if !instruction.is_ip_rel_memory_operand() {
+            return None;
+        }
+        let slot = instruction.ip_rel_memory_address();
+        let relative = self.relative.get_or_init(|| {
+            let relocations = self.file.dynamic_relocations().into_iter().flatten();
+            let relative =
+                relocations.filter(|(_, relocation)| relocation.target() == RelocationTarget::Absolute);
+            relative.map(|(slot, relocation)| (slot, relocation.addend().cast_unsigned())).collect()
+        });
+        relative.get(&slot).copied().or_else(|| {
+            let (_, bytes) = self.code.find(slot)?;
+            bytes.first_chunk().map(|word| u64::from_le_bytes(*word)).filter(|to| *to != 0)
+        })
     }
 
     fn relocated(&self) -> HashMap<u64, &'a str> {

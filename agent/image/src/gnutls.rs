@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::code::{Function, target};
 use crate::elf::{Elf, Symbol};
 use crate::hook::{Hook, Kind};
 use crate::leave::Outcome;
@@ -21,18 +20,9 @@ pub(crate) fn find(elf: &Elf<'_>, symbols: &BTreeMap<&'static str, Symbol>) -> V
     let send2 = symbols.get(SEND2.name);
     match (symbols.get(SEND.name), send2) {
         // The one is a thin face of the other: both hooked would count twice.
-        (Some(send), Some(send2)) if reaches(elf, *send, *send2, SEND2.name) => calls.push(SEND2),
+        (Some(send), Some(send2)) if elf.reaches(*send, *send2, SEND2.name) => calls.push(SEND2),
         _ => calls.push(SEND),
     }
     let hooked = |call: &Call| hooks(&elf.code, *symbols.get(call.name)?, call);
     calls.iter().filter_map(hooked).flatten().collect()
-}
-
-/// Whether a function jumps to or calls another, itself or through the linkage table.
-fn reaches(elf: &Elf<'_>, from: Symbol, to: Symbol, name: &str) -> bool {
-    let function = Function::decode(&elf.code, from.address, Some(from.size));
-    function
-        .steps()
-        .filter_map(|(_, step)| target(&step.instruction))
-        .any(|target| target == to.address || elf.imported(target) == Some(name))
 }

@@ -99,6 +99,8 @@ pub struct Site {
     pub buffer: Place,
     /// How long the buffer is.
     pub length: Place,
+    /// Whether `buffer` points to that many pairs of pointer and length (`struct iovec`) instead.
+    pub vectored: bool,
     /// The pointer to the count that the `_ex` forms fill.
     pub out: Place,
     /// When a `Leave` means that bytes were transferred.
@@ -117,6 +119,7 @@ impl Site {
             connection: Place::None,
             buffer: Place::None,
             length: Place::None,
+            vectored: false,
             out: Place::None,
             ok: Ok::Always,
             count: Place::None,
@@ -131,6 +134,8 @@ pub enum Kind {
     EnterWrite,
     /// A read begins: likewise.
     EnterRead,
+    /// Bytes were read and lie in the buffer already, all of its length: there is no `Leave`.
+    Received,
     /// The write or read that the same thread began in the same function is over.
     Leave,
     /// The connection object goes away: its address will be used again.
@@ -146,6 +151,13 @@ pub enum Place {
     Register32(u8),
     /// A whole register.
     Register64(u8),
+    /// A register plus an offset, itself.
+    Sum {
+        /// The register.
+        register: u8,
+        /// What is added to it.
+        offset: i32,
+    },
     /// Four bytes at a register plus an offset.
     Memory32 {
         /// The register.

@@ -107,25 +107,33 @@ impl<'a> Ends<'a> {
         ends
     }
 
-    /// Runs every instruction once.
+    /// Notes where the stack pointer is, and what is given away.
     fn measure(&mut self) {
+        let mut depths = BTreeMap::new();
+        let mut given: Option<i64> = None;
+        self.each(|step, state| {
+            depths.extend(state.stack().map(|depth| (step.ip(), depth)));
+            given = match (given, state.given()) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        });
+        (self.depths, self.given) = (depths, given);
+    }
+
+    /// Hands every instruction to `look`, with the state before it on one of the paths there.
+    pub(crate) fn each(&self, mut look: impl FnMut(&Instruction, &State)) {
         let mut infos = InstructionInfoFactory::new();
         let mut seen = BTreeSet::new();
         let mut ahead = vec![(self.function.entry, State::entry(self.convention))];
         while let Some((at, mut state)) = ahead.pop() {
             let Some(step) = self.function.at(at).filter(|_| seen.insert(at)) else { continue };
-            if let Some(depth) = state.stack() {
-                self.depths.insert(at, depth);
-            }
+            look(&step.instruction, &state);
             match step.instruction.flow_control() {
                 FlowControl::Next => state.run(&step.instruction, &mut infos),
                 FlowControl::Call | FlowControl::IndirectCall => state.called(),
                 _ => {}
             }
-            self.given = match (self.given, state.given()) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            };
             for to in follows(&step.instruction).into_iter().flatten() {
                 ahead.push((to, state.clone()));
             }
@@ -306,7 +314,9 @@ impl<'a> Ends<'a> {
                 value @ (Value::Register(..) | Value::Slot(..)) => {
                     path.signs.get(&key(value, outcome)).is_none_or(|signs| signs & 0b100 != 0)
                 }
-                Value::Unknown | Value::Stack(_) | Value::Canary => return Known::No,
+                Value::Unknown | Value::Stack(_) | Value::Sum(..) | Value::Field(..) | Value::Canary => {
+                    return Known::No;
+                }
             };
             if !positive {
                 nothing.push(path);
@@ -417,7 +427,12 @@ fn place(value: Value) -> Option<Place> {
                 Place::Memory32 { register: stack, offset }
             }
         }
-        Value::Unknown | Value::Constant(_) | Value::Stack(_) | Value::Canary => return None,
+        Value::Unknown
+        | Value::Constant(_)
+        | Value::Stack(_)
+        | Value::Sum(..)
+        | Value::Field(..)
+        | Value::Canary => return None,
     })
 }
 

@@ -27,6 +27,7 @@ mod hook;
 mod leave;
 mod openssl;
 mod pclntab;
+mod rustls;
 mod signature;
 mod site;
 mod state;
@@ -104,11 +105,16 @@ fn by_symbols(elf: &Elf<'_>, table: &Elf<'_>, file: &[u8], method: Method, image
     let mut symbols: BTreeMap<&'static str, Symbol> = BTreeMap::new();
     let wanted = || openssl::NAMES.into_iter().chain(gnutls::NAMES);
     let source = if method == Method::DebugFile { Method::Symtab } else { method };
+    let mut of_rustls = rustls::Functions::default();
     table.symbols(source, |name, symbol| {
+        of_rustls.add(name, symbol);
         if let Some(name) = wanted().find(|wanted| *wanted == name) {
             symbols.entry(name).or_insert(symbol);
         }
     });
+    if image.libraries.iter().all(|known| known.library != Library::Rustls) {
+        image.add(of_rustls.find(elf, method));
+    }
     let mut add = |library: Library, version: Option<String>, hooks: Vec<Hook>| {
         if !hooks.is_empty() && image.libraries.iter().all(|known| known.library != library) {
             image.libraries.push(Tls { library, version, method, hooks });

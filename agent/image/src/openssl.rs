@@ -49,7 +49,12 @@ pub(crate) fn find(elf: &Elf<'_>, symbols: &BTreeMap<&'static str, Symbol>) -> V
     for family in [WRITES, READS] {
         let present: Vec<_> =
             family.iter().filter_map(|call| Some((*symbols.get(call.name)?, call))).collect();
-        found.extend(direction(elf, &present));
+        // In some forks one of the two is a face of the other: both hooked would count twice.
+        let face = |from: &Symbol| {
+            present.iter().any(|(to, call)| from.address != to.address && elf.reaches(*from, *to, call.name))
+        };
+        let plain: Vec<_> = present.iter().copied().filter(|(symbol, _)| !face(symbol)).collect();
+        found.extend(direction(elf, &plain));
     }
     found.extend(
         symbols.get(FREE.name).and_then(|symbol| hooks(&elf.code, *symbol, &FREE)).into_iter().flatten(),

@@ -31,6 +31,10 @@ pub(crate) enum Value {
     Slot(i64, Width),
     /// An address on the stack, that many bytes from where the stack pointer was.
     Stack(i64),
+    /// What a register held, plus an offset.
+    Sum(u8, i32),
+    /// What was in memory where a register pointed, plus an offset, unless a store through another pointer hit it.
+    Field(u8, i32),
     /// The stack's canary.
     Canary,
 }
@@ -41,7 +45,7 @@ impl Value {
             Self::Register(register, _) => Self::Register(register, Width::Low),
             Self::Slot(slot, _) => Self::Slot(slot, Width::Low),
             Self::Constant(value) => Self::Constant(value & 0xffff_ffff),
-            Self::Unknown | Self::Stack(_) | Self::Canary => Self::Unknown,
+            Self::Unknown | Self::Stack(_) | Self::Sum(..) | Self::Field(..) | Self::Canary => Self::Unknown,
         }
     }
 
@@ -85,6 +89,8 @@ pub(crate) struct State {
     stores: BTreeMap<i64, (u8, Value)>,
     /// Whether others may have written since: a call, or a store to an unknown place.
     touched: bool,
+    /// Whether one of them was a call.
+    called: bool,
     /// The lowest stack address that was given away, so that others may write there and above.
     given: Option<i64>,
     convention: Convention,
@@ -108,6 +114,7 @@ impl State {
             registers,
             stores: BTreeMap::new(),
             touched: false,
+            called: false,
             given,
             convention,
             flags: Flags::Unknown,
@@ -205,6 +212,7 @@ impl State {
 
     /// A call came back: what it may change is unknown now.
     pub(crate) fn called(&mut self) {
+        self.called = true;
         let kept: &[u8] = match self.convention {
             Convention::C => &[3, RSP, RBP, 12, 13, 14, 15],
             Convention::Go => &[RSP, RBP, 14],
@@ -225,6 +233,17 @@ impl State {
             Value::Stack(from) if plain => {
                 from.checked_add(i64::from_ne_bytes(instruction.memory_displacement64().to_ne_bytes()))
             }
+            _ => None,
+        }
+    }
+
+    /// A memory operand as a register's first value plus an offset.
+    fn relative(&self, instruction: &Instruction) -> Option<(u8, i32)> {
+        let plain = instruction.memory_index() == Register::None
+            && !matches!(instruction.segment_prefix(), Register::FS | Register::GS);
+        let by = i64::from_ne_bytes(instruction.memory_displacement64().to_ne_bytes());
+        match self.get(general(instruction.memory_base())?) {
+            Value::Register(register, Width::Full) if plain => Some((register, i32::try_from(by).ok()?)),
             _ => None,
         }
     }
@@ -253,6 +272,10 @@ impl State {
             OpKind::Memory => match (self.place(instruction), instruction.memory_size().size()) {
                 (Some(at), 8) => self.load(at, 8),
                 (Some(at), 4) => self.load(at, 4),
+                (None, 8) if !self.called => match self.relative(instruction) {
+                    Some((register, by)) => Value::Field(register, by),
+                    None => Value::Unknown,
+                },
                 _ => Value::Unknown,
             },
             OpKind::Immediate8
@@ -324,7 +347,11 @@ impl State {
             Mnemonic::Mov => self.operand(instruction, 1),
             Mnemonic::Movsxd => self.operand(instruction, 1).signed(),
             Mnemonic::Cdqe => self.get(0).signed(),
-            Mnemonic::Lea => self.place(instruction).map_or(Value::Unknown, Value::Stack),
+            Mnemonic::Lea => match (self.place(instruction), self.relative(instruction)) {
+                (Some(at), _) => Value::Stack(at),
+                (None, Some((register, by))) => Value::Sum(register, by),
+                (None, None) => Value::Unknown,
+            },
             Mnemonic::Xor | Mnemonic::Sub if same(instruction) => Value::Constant(0),
             Mnemonic::Add | Mnemonic::Sub => {
                 let sign = if instruction.mnemonic() == Mnemonic::Add { 1 } else { -1 };
