@@ -239,3 +239,32 @@ fn consumes(function: &Function, works: &[u64]) -> bool {
     function.steps().any(|(_, step)| calls(&step.instruction))
         && function.steps().any(|(_, step)| writes(&step.instruction))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{by_references, paths};
+    use crate::elf::Elf;
+    use crate::signature;
+
+    /// The client that `cargo xtask setup` installs; `TRACKWAY_IMAGES` names more, one after another with colons.
+    #[test]
+    fn both_ways_find_the_same_functions() {
+        let setup = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/.setup/node/node_modules/opencode-linux-x64-baseline/bin/opencode"
+        );
+        let more = std::env::var("TRACKWAY_IMAGES").unwrap_or_default();
+        for path in std::iter::once(setup).chain(more.split(':').filter(|path| !path.is_empty())) {
+            let Ok(file) = std::fs::read(path) else {
+                println!("skipped: {path} is not there; `cargo xtask setup` installs it");
+                continue;
+            };
+            let elf = Elf::open(&file).unwrap();
+            let (write, read) = by_references(&elf.code, &paths(&elf.code));
+            assert_eq!(write.len(), 1, "{path}");
+            assert_eq!(read.len(), 1, "{path}");
+            assert_eq!(write, signature::find(&elf.code, "SSL_write"), "{path}");
+            assert_eq!(read, signature::find(&elf.code, "SSL_read"), "{path}");
+        }
+    }
+}

@@ -124,3 +124,42 @@ fn emulated(bytes: &[u8]) -> bool {
             | [0x0f, 0x80..=0x8f, ..]
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::emulated;
+
+    #[test]
+    fn what_kernels_emulate() {
+        let yes: [&[u8]; 9] = [
+            &[0x55],
+            &[0x41, 0x57],
+            &[0x90],
+            &[0xeb, 0x10],
+            &[0xe9, 0, 0, 0, 0],
+            &[0xe8, 0, 0, 0, 0],
+            &[0x74, 0x10],
+            &[0x7f, 0x10],
+            &[0x0f, 0x84, 0, 0, 0, 0],
+        ];
+        // pop, ret, endbr64, a long nop, xchg r8 with rax, jmp through a register, a branch with a 16-bit prefix,
+        // jrcxz, push of memory
+        let no: [&[u8]; 9] = [
+            &[0x5d],
+            &[0xc3],
+            &[0xf3, 0x0f, 0x1e, 0xfa],
+            &[0x0f, 0x1f, 0x00],
+            &[0x49, 0x90],
+            &[0xff, 0xe0],
+            &[0x66, 0xe8, 0, 0],
+            &[0xe3, 0x10],
+            &[0xff, 0x75, 0x08],
+        ];
+        for bytes in yes {
+            assert!(emulated(bytes), "{bytes:x?}");
+        }
+        for bytes in no {
+            assert!(!emulated(bytes), "{bytes:x?}");
+        }
+    }
+}

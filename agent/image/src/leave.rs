@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use iced_x86::{FlowControl, Instruction, InstructionInfoFactory};
+use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic};
 
 use crate::code::{Function, follows, target};
 use crate::enter::word;
@@ -145,7 +145,15 @@ impl<'a> Ends<'a> {
             Some(depth) => self.given.map(|given| given.saturating_sub(*depth)),
             None => Some(i64::MIN),
         };
-        State::midway(self.convention, given)
+        let mut state = State::midway(self.convention, given);
+        // A comparison right before changes nothing but the flags, which are thus known here.
+        let mut before = self.function.before(at).filter_map(|before| self.function.at(before));
+        if let (Some(step), None) = (before.next(), before.next())
+            && matches!(step.instruction.mnemonic(), Mnemonic::Test | Mnemonic::Cmp)
+        {
+            state.run(&step.instruction, &mut InstructionInfoFactory::new());
+        }
+        state
     }
 
     /// Places that cover every end of the function on which something may have been transferred. `None` when that

@@ -29,6 +29,7 @@ mod openssl;
 mod pclntab;
 mod rustls;
 mod signature;
+mod signs;
 mod site;
 mod state;
 
@@ -97,6 +98,7 @@ pub fn look(file: &[u8], debug: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result
         image.add(boring::find(&elf));
     }
     image.add(go::find(&elf));
+    image.refused.extend(signs::unread(file, &image.libraries));
     Result::Ok(image)
 }
 
@@ -113,7 +115,7 @@ fn by_symbols(elf: &Elf<'_>, table: &Elf<'_>, file: &[u8], method: Method, image
         }
     });
     if image.libraries.iter().all(|known| known.library != Library::Rustls) {
-        image.add(of_rustls.find(elf, method));
+        image.add(of_rustls.find(elf, file, method));
     }
     let mut add = |library: Library, version: Option<String>, hooks: Vec<Hook>| {
         if !hooks.is_empty() && image.libraries.iter().all(|known| known.library != library) {

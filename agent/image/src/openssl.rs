@@ -37,11 +37,16 @@ pub(crate) fn version(elf: &Elf<'_>, bytes: &[u8]) -> Option<String> {
             }
         }
     }
-    let text = memmem::find_iter(bytes, b"OpenSSL ")
-        .filter_map(|at| bytes.get(at + 8..at + 24))
-        .find(|text| matches!(text, [b'0'..=b'9', b'.', b'0'..=b'9', ..]))?;
+    memmem::find_iter(bytes, b"OpenSSL ").find_map(|at| release(bytes.get(at + 8..)?))
+}
+
+/// Reads `3.0.17` or `1.1.1w` at the start of a text.
+fn release(text: &[u8]) -> Option<String> {
+    let text = text.get(..24).unwrap_or(text);
     let end = text.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'a'..=b'z'))?;
-    text.get(..end).map(|text| String::from_utf8_lossy(text).into_owned())
+    let version = std::str::from_utf8(text.get(..end)?).ok()?;
+    let numbers = version.split('.').filter(|part| part.starts_with(|first: char| first.is_ascii_digit()));
+    (numbers.count() == 3).then(|| version.to_owned())
 }
 
 pub(crate) fn find(elf: &Elf<'_>, symbols: &BTreeMap<&'static str, Symbol>) -> Vec<Hook> {

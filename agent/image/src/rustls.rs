@@ -13,6 +13,7 @@ use crate::elf::{Elf, Symbol};
 use crate::enter::{Argument, first, line, word};
 use crate::hook::{Hook, Kind, Library, Method, Place, Refusal, Site, Tls};
 use crate::leave::{Ends, Outcome};
+use crate::signs;
 use crate::site::{Call, RDI, RDX, RSI, hooks};
 use crate::state::{Convention, State, Value, Width};
 
@@ -69,14 +70,14 @@ impl Functions {
     }
 
     /// The probes. `None` when there is no sign of rustls.
-    pub(crate) fn find(&self, elf: &Elf<'_>, method: Method) -> Option<Result<Tls, Refusal>> {
+    pub(crate) fn find(&self, elf: &Elf<'_>, file: &[u8], method: Method) -> Option<Result<Tls, Refusal>> {
         if self.writes.is_empty() && self.received.is_empty() {
             return None;
         }
         let refuse = |reason: &str| Refusal { library: Some(Library::Rustls), reason: reason.to_owned() };
         Some(self.hooks(elf).map_err(refuse).map(|hooks| Tls {
             library: Library::Rustls,
-            version: None,
+            version: signs::rustls(file),
             method,
             hooks,
         }))

@@ -174,3 +174,6 @@ pub(crate) fn inner(code: &Code<'_>, symbol: Symbol, call: &Call) -> Option<(u64
     };
     Some((stop.calls?, inner))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! Signs of a library whose functions were not found: reported, so that nobody takes silence for absence.
+
+use memchr::memmem;
+
+use crate::hook::{Library, Refusal, Tls};
+
+/// The path under which OpenSSL's `SSL_write` reports errors. BoringSSL's ends in `.cc`.
+const OPENSSL: &[u8] = b"ssl/ssl_lib.c\0";
+/// Where Cargo keeps the source of rustls, which messages of panics name.
+const RUSTLS: &[u8] = b"/rustls-0.";
+
+/// Libraries that are in the file and not among those that were found.
+pub(crate) fn unread(file: &[u8], found: &[Tls]) -> Vec<Refusal> {
+    let missing = |library: Library| found.iter().all(|tls| tls.library != library);
+    let mut refused = Vec::new();
+    if missing(Library::OpenSsl) && memmem::find(file, OPENSSL).is_some() {
+        let reason = "OpenSSL is linked in without symbols; use the proxy".to_owned();
+        refused.push(Refusal { library: Some(Library::OpenSsl), reason });
+    }
+    if missing(Library::Rustls)
+        && let Some(version) = rustls(file)
+    {
+        let reason = format!("rustls {version} is linked in without symbols; use the proxy");
+        refused.push(Refusal { library: Some(Library::Rustls), reason });
+    }
+    refused
+}
+
+/// The version of rustls, from the path of its source.
+pub(crate) fn rustls(file: &[u8]) -> Option<String> {
+    memmem::find_iter(file, RUSTLS).find_map(|at| {
+        let text = file.get(at + 8..)?;
+        let text = text.get(..24).unwrap_or(text);
+        let end = memchr::memchr(b'/', text)?;
+        let version = std::str::from_utf8(text.get(..end)?).ok()?;
+        let plain = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        plain.then(|| version.to_owned())
+    })
+}
