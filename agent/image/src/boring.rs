@@ -30,7 +30,9 @@ const UNINITIALIZED: u32 = 0xe2;
 /// `SSL_R_SSL_HANDSHAKE_FAILURE`.
 const HANDSHAKE: u32 = 0xd7;
 /// References that are looked at; BoringSSL has about thirty.
-const REFERENCES: usize = 256;
+const REFERENCES: usize = 128;
+/// Functions that are tried for one reference.
+const TRIES: usize = 16;
 /// How far before a reference its function may begin.
 const REACH: u64 = 8 * 1024;
 
@@ -99,7 +101,7 @@ fn by_references(code: &Code<'_>, paths: &[u64]) -> (Vec<u64>, Vec<u64>) {
     let mut reasons: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
     let mut functions: BTreeMap<u64, Function> = BTreeMap::new();
     for reference in references {
-        let near = called.range(reference.saturating_sub(REACH)..=reference).rev();
+        let near = called.range(reference.saturating_sub(REACH)..=reference).rev().take(TRIES);
         for start in near {
             let function = functions.entry(*start).or_insert_with(|| Function::decode(code, *start, None));
             if function.at(reference).is_some() {

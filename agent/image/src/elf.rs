@@ -70,15 +70,19 @@ impl<'a> Elf<'a> {
         if file.elf_header().e_machine(endian) != EM_X86_64 {
             return Err(Error::Machine);
         }
+        // Segments may overlap, but not so much that a small file is searched for ever.
+        let mut room = bytes.len().saturating_mul(2);
         let segments = file
             .elf_program_headers()
             .iter()
             .filter(|header| header.p_type(endian) == PT_LOAD)
             .filter_map(|header| {
+                let bytes = header.data(endian, bytes).ok()?;
+                room = room.checked_sub(bytes.len())?;
                 Some(Segment {
                     address: header.p_vaddr(endian),
                     offset: header.p_offset(endian),
-                    bytes: header.data(endian, bytes).ok()?,
+                    bytes,
                     executable: header.p_flags(endian) & PF_X != 0,
                 })
             })

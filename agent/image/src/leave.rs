@@ -3,6 +3,7 @@
 //! A place is good when on every path from it to a return the result is one value that is known at the place, or
 //! says that nothing was transferred. It is found by running the paths, never by their look.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic};
@@ -15,6 +16,8 @@ use crate::state::{Convention, Flags, RSP, State, Value, Width, signs};
 
 /// Steps that are run from one place, over all paths.
 const STEPS: usize = 512;
+/// Steps that are run for one function, over all places.
+const STEPS_IN_ALL: usize = 100_000;
 
 const RAX: u8 = 0;
 const RDX: u8 = 2;
@@ -91,6 +94,8 @@ pub(crate) struct Ends<'a> {
     depths: BTreeMap<u64, i64>,
     /// The lowest stack address that is given away anywhere, likewise.
     given: Option<i64>,
+    /// Steps that may still be run.
+    left: Cell<usize>,
 }
 
 impl<'a> Ends<'a> {
@@ -102,6 +107,7 @@ impl<'a> Ends<'a> {
             ready: call.kind == Kind::EnterWrite && call.outcome != Outcome::Flag,
             depths: BTreeMap::new(),
             given: None,
+            left: Cell::new(STEPS_IN_ALL),
         };
         ends.measure();
         ends
@@ -260,12 +266,14 @@ impl<'a> Ends<'a> {
         let mut infos = InstructionInfoFactory::new();
         let mut done = Vec::new();
         let mut ahead = vec![(from, self.midway(from), BTreeMap::<Value, u8>::new())];
+        let most = STEPS.min(self.left.get());
         let mut steps = 0;
         while let Some((at, mut state, held)) = ahead.pop() {
-            steps += 1;
-            if steps > STEPS {
+            if steps >= most {
                 return None;
             }
+            steps += 1;
+            self.left.set(self.left.get().saturating_sub(1));
             let instruction = &self.function.at(at)?.instruction;
             let next = instruction.next_ip();
             match instruction.flow_control() {

@@ -98,7 +98,8 @@ pub fn look(file: &[u8], debug: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result
         image.add(boring::find(&elf));
     }
     image.add(go::find(&elf));
-    image.refused.extend(signs::unread(file, &image.libraries));
+    let unread = signs::unread(file, &image);
+    image.refused.extend(unread);
     Result::Ok(image)
 }
 

@@ -23,6 +23,9 @@ const VECTORED: Call =
 const RECEIVED: &str = "rustls CommonState::take_received_plaintext";
 const FREE: Call = Call::free("rustls drop of CommonState");
 
+/// Copies of one function that are kept; there are two or three.
+const COPIES: usize = 32;
+
 /// The functions of rustls that matter; generic ones are there once for each side of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
@@ -64,7 +67,7 @@ impl Functions {
             } else {
                 return;
             };
-        if !kept.iter().any(|known| known.address == symbol.address) {
+        if kept.len() < COPIES && !kept.iter().any(|known| known.address == symbol.address) {
             kept.push(symbol);
         }
     }

@@ -2,16 +2,20 @@
 
 use memchr::memmem;
 
-use crate::hook::{Library, Refusal, Tls};
+use crate::Image;
+use crate::hook::{Library, Refusal};
 
 /// The path under which OpenSSL's `SSL_write` reports errors. BoringSSL's ends in `.cc`.
 const OPENSSL: &[u8] = b"ssl/ssl_lib.c\0";
 /// Where Cargo keeps the source of rustls, which messages of panics name.
 const RUSTLS: &[u8] = b"/rustls-0.";
 
-/// Libraries that are in the file and not among those that were found.
-pub(crate) fn unread(file: &[u8], found: &[Tls]) -> Vec<Refusal> {
-    let missing = |library: Library| found.iter().all(|tls| tls.library != library);
+/// Libraries that are in the file of which nothing is said yet.
+pub(crate) fn unread(file: &[u8], image: &Image) -> Vec<Refusal> {
+    let missing = |library: Library| {
+        image.libraries.iter().all(|tls| tls.library != library)
+            && image.refused.iter().all(|refusal| refusal.library != Some(library))
+    };
     let mut refused = Vec::new();
     if missing(Library::OpenSsl) && memmem::find(file, OPENSSL).is_some() {
         let reason = "OpenSSL is linked in without symbols; use the proxy".to_owned();
