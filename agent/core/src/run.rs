@@ -5,9 +5,12 @@
 //!   their times.
 //! - Every span says by which rule it got its place (`trackway.link.rule`): `tool_call_id`, `name_and_order`,
 //!   `server` (the provider ran the tool), `name_and_arguments` (a tool server's call is what the tool asks for),
-//!   `command_in_arguments`, `url_in_arguments`, `parentage` (by the process's parents), `window` (it began while
-//!   one tool alone was open: inferred), `process` (a call, by the process that made it), `run` (no more is
-//!   known).
+//!   `call_in_arguments` (the tool is a program that calls the server's: inferred), `command_in_arguments`,
+//!   `url_in_arguments`, `agent_id` (the tool's result names the sub-agent), `prompt_in_arguments` (the tool's
+//!   arguments hold the sub-agent's first message: inferred), `sub_agent` (it is one; no more is known),
+//!   `conversation` (where the rest of it stands), `parentage` (by the process's parents), `window` (it began
+//!   while one tool alone was open: inferred), `process` (a call, by the process that made it), `run` (no more
+//!   is known).
 //! - A span goes out once its place is certain; what stays uncertain goes out when the run ends.
 
 mod ask;

@@ -100,6 +100,19 @@ impl Haystack {
             .min()
     }
 
+    /// Whether the arguments are a program that calls a tool of this name, as part of a longer one
+    /// (`server.add(…)`, `tools.mcp__server__add(…)`).
+    pub(super) fn calls(&self, tool: &str) -> bool {
+        let called = |text: &str, at: usize| {
+            let before = text.get(..at).unwrap_or_default();
+            let after = text.get(at + tool.len()..).unwrap_or_default();
+            (before.ends_with("__") || before.ends_with(['.', '/', ':']))
+                && after.trim_start_matches(']').starts_with('(')
+        };
+        let fits = |text: &str| text.match_indices(tool).any(|(at, _)| called(text, at));
+        !tool.is_empty() && self.texts.iter().any(|(text, command)| *command && fits(text))
+    }
+
     /// How well the arguments name a URL.
     pub(super) fn holds(&self, url: &str) -> Option<Fit> {
         let url = level(url);

@@ -2,7 +2,8 @@
 
 use super::attributes::Attributes;
 use super::evidence::Haystack;
-use super::{Run, outcome, rpc};
+use super::outcome::{self, Failure};
+use super::{Run, rpc};
 use crate::call::Completion;
 use crate::names;
 use crate::observe::PipeCall;
@@ -28,7 +29,11 @@ impl Run {
             (parent, rule) = (tool, "window");
         }
         self.tally(parent, |totals| totals.pipe_calls += 1);
-        let completion = if call.end.is_some() { Completion::Complete } else { Completion::Unanswered };
+        let completion = match call.end {
+            Some(_) => Completion::Complete,
+            None if call.cancelled => Completion::Cancelled,
+            None => Completion::Unanswered,
+        };
         let mut set = Attributes::default();
         set.plain(names::NETWORK_TRANSPORT, "pipe");
         set.plain(names::CAPTURE_PLANE, "pipe");
@@ -43,7 +48,11 @@ impl Run {
         let links = self.named(call.mcp.traceparent.as_deref(), parent).into_iter().collect();
         let draft = self.draft(self.pipe_id(piped), parent, name, call.start..call.until, set, &resource);
         let draft = draft.links(links);
-        let failure = outcome::of_mcp(&call.mcp).or_else(|| outcome::of_end(completion));
+        let end = || match completion {
+            Completion::Cancelled => Some(Failure::new("cancelled", "the client took the request back")),
+            other => outcome::of_end(other),
+        };
+        let failure = outcome::of_mcp(&call.mcp).or_else(end);
         self.emit(draft.kind(SpanKind::Client).failed(failure));
     }
 

@@ -194,8 +194,11 @@ impl Run {
         start: Time,
         process: Option<ProcessKey>,
     ) -> Option<(SpanId, &'static str)> {
-        let (tool, rule) = self.lineage.carried_out(mcp, start, process)?;
-        Some((self.tools.span(tool)?, rule.word()))
+        if let Some((tool, rule)) = self.lineage.carried_out(mcp, start, process) {
+            return Some((self.tools.span(tool)?, rule.word()));
+        }
+        let tool = self.tools.calling(mcp.tool_name.as_deref()?, start, process)?;
+        Some((tool, "call_in_arguments"))
     }
 
     /// The span of an exchange that is no call of a model.

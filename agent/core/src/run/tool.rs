@@ -157,6 +157,17 @@ impl Tools {
         (open.next().is_none() && !says(&first.haystack)).then_some(first.span)
     }
 
+    /// The only open tool of a process whose arguments are a program that calls a tool of this name.
+    pub(super) fn calling(&self, name: &str, time: Time, process: Option<ProcessKey>) -> Option<SpanId> {
+        let fits = |window: &&Window| {
+            let ended = window.answered.is_some_and(|end| end < time);
+            window.producer == process && window.early <= time && !ended && window.haystack.calls(name)
+        };
+        let mut open = self.windows.iter().filter(fits);
+        let first = open.next()?;
+        open.next().is_none().then_some(first.span)
+    }
+
     fn best(
         &mut self,
         time: Time,

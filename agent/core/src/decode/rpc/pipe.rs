@@ -22,6 +22,8 @@ pub struct PipeCall {
     pub end: Option<Time>,
     /// When it was answered; of what was not, the last that was heard on the streams before it was let go.
     pub until: Time,
+    /// Whether the asker took it back, and so waited no longer.
+    pub cancelled: bool,
     /// What it was.
     pub mcp: Mcp,
 }
@@ -155,13 +157,17 @@ impl Pipe {
         if method == "notifications/progress" && self.progress(direction, &message) {
             return;
         }
+        if method == "notifications/cancelled" {
+            self.cancelled(direction, &message, time, out);
+        }
         let meta = message.object("params").and_then(|params| params.object("_meta"));
         let token = meta.and_then(|meta| meta.member("progressToken")).cloned();
         let mut room = Room::new();
         let mut talk = mcp::Talk::alone(&message, &mut room);
         talk.revision(self.revision.as_deref());
         let Some(id) = message.member("id").cloned() else {
-            out.push(PipeCall { direction, start: time, end: None, until: time, mcp: talk.finish(false) });
+            let mcp = talk.finish(false);
+            out.push(PipeCall { direction, start: time, end: None, until: time, cancelled: false, mcp });
             return;
         };
         self.open.push_back(Open { direction, start: time, id, token, bytes, talk, room });
@@ -171,6 +177,16 @@ impl Pipe {
             self.held -= oldest.bytes;
             self.lost += 1;
             out.push(oldest.end(None, time));
+        }
+    }
+
+    /// Ends a request that its asker takes back. A server that answers all the same speaks to nobody.
+    fn cancelled(&mut self, direction: Direction, message: &Object, time: Time, out: &mut Vec<PipeCall>) {
+        let id = message.object("params").and_then(|params| params.member("requestId"));
+        let fits = |open: &Open| open.direction == direction && Some(&open.id) == id;
+        if let Some(open) = self.open.iter().position(fits).and_then(|at| self.open.remove(at)) {
+            self.held -= open.bytes;
+            out.push(PipeCall { cancelled: true, ..open.end(None, time) });
         }
     }
 
@@ -201,7 +217,8 @@ impl Pipe {
 
 impl Open {
     fn end(self, end: Option<Time>, until: Time) -> PipeCall {
-        PipeCall { direction: self.direction, start: self.start, end, until, mcp: self.talk.finish(false) }
+        let (direction, start, mcp) = (self.direction, self.start, self.talk.finish(false));
+        PipeCall { direction, start, end, until, cancelled: false, mcp }
     }
 }
 
@@ -284,6 +301,30 @@ mod tests {
         for size in 1..60 {
             assert_eq!(talk(size).0, whole, "{size}");
         }
+    }
+
+    #[test]
+    fn what_is_taken_back_ends_there() {
+        let (mut pipe, mut out) = (Pipe::new(), Vec::new());
+        let mut say = |direction, line: &str, time| {
+            pipe.push(direction, format!("{line}\n").as_bytes(), Time(time), &mut out);
+        };
+        for id in [1, 2] {
+            let line =
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"add"}}}}"#);
+            say(Direction::ToOrigin, &line, id);
+        }
+        let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+        // The server's requests have numbers of their own.
+        say(Direction::ToClient, cancel, 3);
+        say(Direction::ToOrigin, cancel, 4);
+        say(Direction::ToClient, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, 5);
+        say(Direction::ToClient, r#"{"jsonrpc":"2.0","id":2,"result":{}}"#, 6);
+        pipe.finish(&mut out);
+        let calls = out.iter().filter(|call| call.mcp.id.is_some());
+        let calls: Vec<_> =
+            calls.map(|call| (call.start.0, call.until.0, call.end.is_some(), call.cancelled)).collect();
+        assert_eq!(calls, [(1, 4, false, true), (2, 6, true, false)]);
     }
 
     #[test]

@@ -172,13 +172,52 @@ fn what_a_server_asks_and_what_it_leaves_unanswered() {
 }
 
 #[test]
+fn a_call_that_its_client_takes_back_is_cancelled() {
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}});
+    let mut lines = handshake(52);
+    lines.push(ask(200, 2, "tools/call", json!({"name": "add", "arguments": {"a": 1}})));
+    lines.push((260, Direction::ToOrigin, cancel));
+    let run = play(steps(&lines, AGENT));
+    let call = run.one("tools/call add");
+    assert_eq!((call.start, call.end), (ms(200), ms(260)));
+    assert_eq!((word(call, names::COMPLETION), word(call, names::ERROR_TYPE)), ("cancelled", "cancelled"));
+}
+
+/// A tool that is a program, open from 100 to 400, and the call that it makes.
+fn program(code: &str, more: &[&str]) -> Outcome {
+    let asks = std::iter::once(&code).chain(more).enumerate();
+    let asked =
+        assistant(asks.map(|(n, code)| tool(&format!("call_number_{n:04}"), "exec", json!(code))).collect());
+    let mut script: Vec<Step> = vec![chat(1, AGENT, (60, 100), vec![text("user", "Add")], asked).into()];
+    script.extend(steps(&[handshake(52), add(200, 2)].concat(), AGENT));
+    play(script)
+}
+
+#[test]
+fn a_program_that_calls_the_tool_has_its_call_below() {
+    let check = |code: &str, more: &[&str], expect: (&str, &str)| {
+        let run = program(code, more);
+        let call = run.one("tools/call add");
+        assert_eq!((run.parent(call), word(call, names::LINK_RULE)), expect, "{code}");
+    };
+    let below = ("execute_tool exec", "call_in_arguments");
+    let beside = ("invoke_agent agent.py", "process");
+    check("const n = await tools.mcp__server__add({a: 1}); n", &[], below);
+    check("await tools[\"mcp__server__add\"]({a: 1})", &[], below);
+    check("server.add(1)", &["await tools.exec_command({cmd: 'ls'})"], below);
+    check("git add notes (all of them)", &[], beside);
+    check("await tools.mcp__server__adder({a: 1})", &[], beside);
+    check("server.add(1)", &["server.add(2)"], beside);
+}
+
+#[test]
 fn messages_that_were_lost_are_counted() {
     let mut run = Run::new(identity());
     run.pipe_lost(3);
     let mcp = Mcp { method: Some("tools/list".into()), id: Some(json!(1)), ..Mcp::default() };
     let (start, until) = (ms(1), ms(2));
     run.pipe(
-        PipeCall { direction: Direction::ToOrigin, start, end: Some(until), until, mcp },
+        PipeCall { direction: Direction::ToOrigin, start, end: Some(until), until, cancelled: false, mcp },
         key(AGENT),
         None,
     );

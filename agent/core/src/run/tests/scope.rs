@@ -143,7 +143,14 @@ fn the_agents_own_spans_are_linked_from_whatever_it_calls() {
         let mut tool = http(2, AGENT, 20, 30, Kind::Mcp(Box::new(mcp(None))));
         tool.http.traceparent = Some(traceparent.clone());
         let (direction, start, until) = (Direction::ToOrigin, ms(40), ms(50));
-        let pipe = PipeCall { direction, start, end: Some(until), until, mcp: mcp(Some(traceparent)) };
+        let pipe = PipeCall {
+            direction,
+            start,
+            end: Some(until),
+            until,
+            cancelled: false,
+            mcp: mcp(Some(traceparent)),
+        };
         play([plain.into(), tool.into(), Step::Pipe(Box::new(pipe), key(AGENT), None)])
     };
     let run = said(own(other, span));
