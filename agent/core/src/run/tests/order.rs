@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::build::*;
-use crate::call::Part;
+use crate::call::{Mcp, Part};
+use crate::flow::Direction;
+use crate::observe::PipeCall;
 use crate::run::Run;
 
 /// A run with two conversations, parallel tools, nested processes and a sub-agent.
@@ -14,6 +16,7 @@ fn script() -> Vec<Step> {
         tool("a", "sh", json!({"command": "git status"})),
         tool("b", "sh", json!({"command": "git status"})),
         tool("c", "sh", json!({"command": "node sub.js"})),
+        tool("d", "mcp__math__add", json!({"a": 1})),
     ]);
     let history =
         vec![text("user", "q"), first.clone(), result("a", "1"), result("b", "2"), result("c", "3")];
@@ -36,6 +39,7 @@ fn script() -> Vec<Step> {
         exit(215, 160, 0).into(),
         exit(212, 170, 0).into(),
         exit(210, 171, 0).into(),
+        piped(150, 175),
         chat(
             2,
             220,
@@ -49,6 +53,20 @@ fn script() -> Vec<Step> {
         exec(320, 221, &["tail", "-f", "log"]).into(),
         chat(3, AGENT, (250, 300), history, text("assistant", "done")).into(),
     ]
+}
+
+/// A call of a tool server over pipes.
+fn piped(start: u64, end: u64) -> Step {
+    let mcp = Mcp {
+        method: Some("tools/call".into()),
+        id: Some(json!(start)),
+        tool_name: Some("add".into()),
+        tool_arguments: Some(json!({"a": 1})),
+        ..Mcp::default()
+    };
+    let (direction, start, until) = (Direction::ToOrigin, ms(start), ms(end));
+    let call = PipeCall { direction, start, end: Some(until), until, cancelled: false, mcp };
+    Step::Pipe(Box::new(call), key(AGENT), Some(key(105)))
 }
 
 /// The source that keeps its own order: the kernel's facts of a process, the calls of a connection.
@@ -91,6 +109,7 @@ fn the_script_makes_the_tree_that_it_describes() {
     assert_eq!(run.parent(run.one("exec node")), "execute_tool sh");
     assert_eq!(run.parent(run.one("exec git")), "exec bash");
     assert_eq!(run.parent(run.one("exec ls")), "execute_tool sh");
+    assert_eq!(run.parent(run.one("tools/call add")), "execute_tool mcp__math__add");
     assert_eq!(run.parent(run.one("exec tail")), "invoke_agent agent.py");
     let parents: Vec<_> = run.all("exec bash").iter().map(|span| span.parent).collect();
     assert_ne!(parents[0], parents[1], "the two shells stand under one tool each");
@@ -100,13 +119,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn any_interleaving_gives_one_tree(keys in proptest::collection::vec(any::<u64>(), 22)) {
+    fn any_interleaving_gives_one_tree(keys in proptest::collection::vec(any::<u64>(), 23)) {
         let steps = interleave(&keys).into_iter().map(|(_, step)| step);
         prop_assert_eq!(play(steps).tree(), play(script()).tree());
     }
 
     #[test]
-    fn so_do_late_arrivals_with_spans_going_out_meanwhile(delays in proptest::collection::vec(0_u64..450, 22)) {
+    fn so_do_late_arrivals_with_spans_going_out_meanwhile(delays in proptest::collection::vec(0_u64..450, 23)) {
         let keys: Vec<u64> = script().iter().zip(&delays).map(|(step, delay)| time(step) + delay).collect();
         let mut run = Run::new(identity());
         let mut spans = Vec::new();

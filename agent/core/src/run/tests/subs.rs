@@ -92,6 +92,31 @@ fn equal_tasks_are_told_apart_by_the_ids_in_their_results() {
 }
 
 #[test]
+fn neither_the_order_of_arrival_nor_what_went_out_meanwhile_changes_a_place() {
+    let mut script = main_agent([PROMPT; 2], ["agentId: b2b2b2b9", "agentId: a1a1a1a9"]);
+    script.extend(sub_agent(20, agent("a1a1a1a9", None), 150, PROMPT));
+    script.extend(sub_agent(30, agent("b2b2b2b9", None), 155, PROMPT));
+    let whole = play(script.clone()).tree();
+    let mut turned = script.clone();
+    turned.reverse();
+    assert_eq!(play(turned).tree(), whole);
+    let end_of = |step: &Step| match step {
+        Step::Call(call) => call.end,
+        _ => ms(0),
+    };
+    script.sort_by_key(end_of);
+    let (mut run, mut spans) = (Run::new(identity()), Vec::new());
+    for step in script {
+        let now = end_of(&step);
+        take(&mut run, step);
+        run.drain(now, &mut spans);
+    }
+    run.drain(ms(2_000), &mut spans);
+    assert_eq!(spans.iter().filter(|span| span.name == "chat m").count(), 6, "all have their places");
+    assert_eq!(end(run, spans).tree(), whole);
+}
+
+#[test]
 fn a_task_of_its_own_is_found_at_once_and_named_later() {
     let other = "Count the words of every file in the folder docs.";
     let mut script = main_agent([PROMPT, other], ["Found.\nagentId: a1a1a1a9", "None."]);
