@@ -197,7 +197,8 @@ impl Lineage {
         for answered in &step.answered {
             let result = results.get(answered.result).map(|result| &result.response);
             if let Some((result, early)) = result.zip(self.tools.early(answered.tool)) {
-                let started = self.agents.read(result, answered.tool, early);
+                let own = llm.thread.as_ref().map(|thread| thread.id.as_str());
+                let started = self.agents.read(result, (answered.tool, early), own);
                 step.started.extend(started.into_iter().map(|conversation| (conversation, answered.tool)));
             }
         }

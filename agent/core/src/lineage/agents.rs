@@ -3,7 +3,7 @@
 //! Their requests carry an id. The tool call that started one names the same id in its result, which comes at
 //! once where the two work side by side, and else when the sub-agent is done.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use serde_json::Value;
 
@@ -32,6 +32,8 @@ pub(super) struct Agents {
 struct Waiting {
     conversations: Vec<CallNumber>,
     start: Time,
+    /// Who started it, where it says so.
+    parent: Option<String>,
 }
 
 /// A sub-agent's place in relation to those who may have started it.
@@ -76,7 +78,8 @@ impl Agents {
             }
             return;
         }
-        self.waiting.insert(thread.id.clone(), Waiting { conversations: vec![conversation], start });
+        let waiting = Waiting { conversations: vec![conversation], start, parent: thread.parent.clone() };
+        self.waiting.insert(thread.id.clone(), waiting);
         self.arrivals.push_back(thread.id.clone());
         if self.arrivals.len() > limits::CONVERSATIONS
             && let Some(oldest) = self.arrivals.pop_front()
@@ -85,14 +88,23 @@ impl Agents {
         }
     }
 
-    /// Reads the result of a tool call that began at `early`. Gives the sub-agents that it names.
-    pub(super) fn read(&mut self, result: &Value, tool: ToolNumber, early: Time) -> Vec<CallNumber> {
-        let mut words = HashSet::new();
-        gather(result, !self.waiting.is_empty(), &mut words);
+    /// Reads the result of a tool call that began at `early`. Gives the sub-agents that it names. `own`: who made
+    /// the tool call, and may find its own id in what the tool says.
+    pub(super) fn read(
+        &mut self,
+        result: &Value,
+        (tool, early): (ToolNumber, Time),
+        own: Option<&str>,
+    ) -> Vec<CallNumber> {
+        let mut words = BTreeSet::new();
+        gather(result, &self.waiting, &mut words);
         let mut started = Vec::new();
-        for (word, marked) in words {
+        for (word, marked) in words.into_iter().filter(|(word, _)| Some(*word) != own) {
             // What was there before the tool call was not started by it.
-            let begun = |it: &Waiting| it.start.0 + limits::SKEW_NANOS >= early.0;
+            let begun = |it: &Waiting| {
+                let parent = it.parent.as_deref().zip(own);
+                it.start.0 + limits::SKEW_NANOS >= early.0 && parent.is_none_or(|(parent, own)| parent == own)
+            };
             let waits = self.waiting.get(word).map(begun);
             if waits == Some(true)
                 && let Some(waiting) = self.waiting.remove(word)
@@ -122,8 +134,9 @@ fn telling(id: &str) -> bool {
     id.len() >= limits::AGENT_LETTERS && !blank(id)
 }
 
-/// The words of a result that may be ids: marked as such, shaped as such, or, where `all` are wanted, any.
-fn gather<'a>(value: &'a Value, all: bool, out: &mut HashSet<(&'a str, bool)>) {
+/// The words of a result that are ids: marked as such, shaped as such, or those of whom somebody waits for.
+/// With each, whether it is one by itself.
+fn gather<'a>(value: &'a Value, wanted: &HashMap<String, Waiting>, out: &mut BTreeSet<(&'a str, bool)>) {
     match value {
         Value::String(text) => {
             let marks = text.match_indices(MARK).filter_map(|(at, _)| text.get(at + MARK.len()..));
@@ -131,15 +144,14 @@ fn gather<'a>(value: &'a Value, all: bool, out: &mut HashSet<(&'a str, bool)>) {
             out.extend(marked.filter(|word| telling(word)).map(|word| (word, true)));
             // A short result that is little but an id, as of a tool that starts somebody and does not wait.
             let short = text.len() <= limits::AGENT_RESULT_BYTES;
-            if short || all {
-                let ids = words(text).filter(|word| telling(word));
-                out.extend(
-                    ids.map(|word| (word, short && is_uuid(word))).filter(|(_, marked)| *marked || all),
-                );
+            let own = |word: &str| short && is_uuid(word) && telling(word);
+            if short || !wanted.is_empty() {
+                let ids = words(text).filter(|word| own(word) || wanted.contains_key(*word));
+                out.extend(ids.map(|word| (word, own(word))));
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| gather(item, all, out)),
-        Value::Object(members) => members.values().for_each(|item| gather(item, all, out)),
+        Value::Array(items) => items.iter().for_each(|item| gather(item, wanted, out)),
+        Value::Object(members) => members.values().for_each(|item| gather(item, wanted, out)),
         _ => {}
     }
 }

@@ -214,6 +214,25 @@ fn a_thread_s_own_tools_and_those_of_strangers_start_nobody() {
 }
 
 #[test]
+fn nobody_starts_itself() {
+    // Agents put their id into the environment of the commands that they run.
+    let asked = assistant(vec![tool("call_aaaaaaaaaaaa", "sh", json!({"command": "env"}))]);
+    let said_by_env = format!("CODEX_THREAD_ID={CHILD}");
+    let history = vec![text("user", PROMPT), asked.clone(), result("call_aaaaaaaaaaaa", &said_by_env)];
+    let thread = agent(CHILD, Some("main"));
+    let mut script = main_agent(["Do it.", "Do it."], ["Done.", "Done."]);
+    script.extend([
+        said(20, (150, 170), thread.clone(), vec![text("user", PROMPT)], asked).into(),
+        said(21, (200, 220), thread, history, words("Found.")).into(),
+    ]);
+    let run = play(script);
+    for call in of(&run, CHILD) {
+        assert_eq!((run.parent(call), word(call, names::LINK_RULE)), ("invoke_agent agent.py", "sub_agent"));
+    }
+    assert!(run.one("execute_tool sh").links.is_empty());
+}
+
+#[test]
 fn equal_tasks_without_ids_have_one_conversation_each() {
     let mut script = main_agent([PROMPT; 2], ["One.", "Two."]);
     for flow in [20, 30] {
