@@ -62,7 +62,8 @@ fn entry(store: &Store, stored: &Stored) -> Option<Value> {
         return None;
     }
     let mut unknown = Vec::new();
-    let method = stored.text(names::HTTP_METHOD).unwrap_or_else(|| {
+    let sent = stored.text(names::HTTP_METHOD_ORIGINAL).or_else(|| stored.text(names::HTTP_METHOD));
+    let method = sent.unwrap_or_else(|| {
         unknown.push("method");
         ""
     });

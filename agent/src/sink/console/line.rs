@@ -196,7 +196,8 @@ impl View<'_> {
     }
 
     fn http(&self) -> Line {
-        let method = self.text(names::HTTP_METHOD).unwrap_or_default();
+        let sent = || self.text(names::HTTP_METHOD);
+        let method = self.text(names::HTTP_METHOD_ORIGINAL).or_else(sent).unwrap_or_default();
         let url = self.text(names::URL_FULL).unwrap_or_else(|| {
             let host = self.text(names::SERVER_ADDRESS).unwrap_or_default();
             format!("{host}{}", self.text(names::URL_PATH).unwrap_or_default())

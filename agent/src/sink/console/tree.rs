@@ -21,7 +21,7 @@ pub struct Look {
 
 /// Whether the tree makes use of an attribute.
 pub(crate) fn reads(key: &str) -> bool {
-    const READ: [&str; 36] = [
+    const READ: [&str; 37] = [
         names::RUN_STATUS,
         names::RETRY_OF,
         names::OPERATION_NAME,
@@ -51,6 +51,7 @@ pub(crate) fn reads(key: &str) -> bool {
         names::PROCESS_EXIT_CODE,
         names::EXIT_SIGNAL,
         names::HTTP_METHOD,
+        names::HTTP_METHOD_ORIGINAL,
         names::HTTP_STATUS,
         names::HTTP_RESPONSE_BODY_SIZE,
         names::URL_FULL,
