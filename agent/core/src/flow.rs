@@ -106,7 +106,7 @@ pub enum Close {
     ClientReset,
     /// A reset or an error on the origin's side.
     OriginReset,
-    /// The proxy itself ended it (shutdown, internal fault).
+    /// Trackway itself ended it (shutdown, internal fault), or has stopped to look at it.
     Proxy,
 }
 

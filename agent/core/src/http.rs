@@ -18,26 +18,40 @@
 //!   one DATA or WebSocket frame) the framing is still known: a fault `gap` is given, the bytes count as
 //!   travelled, and their data misses.
 //! - Elsewhere in HTTP/1 the exchanges concerned end as `Partial`, and the direction is skipped until a slice
-//!   begins with a request line or status line.
-//! - Elsewhere in HTTP/2 the frame boundaries and the compression state are gone: all open exchanges end as
-//!   `Partial` and the connection is silent from then on. The same goes for one direction of a WebSocket.
+//!   begins with a request line or status line. Answers that came while a request was lost are nobody's.
+//! - Elsewhere in HTTP/2 the direction is skipped until frames are found again. Requests and responses that
+//!   were under way in it end as `Partial`; what lost header blocks have put into the compression's table is
+//!   unknown from then on, and fields that refer to it are left out, with a fault `h2.joined` that says which
+//!   may be among them.
+//! - One direction of a WebSocket is silent from then on.
+//!
+//! # Joining
+//!
+//! A connection whose start is [`Start::Unknown`] may be seen from its middle. Where the client begins with a
+//! request line or with the preface of HTTP/2, it is read from there. Otherwise (fault `join`) both directions
+//! are skipped as after a gap, until one of them tells the protocol. Answers to requests from before are
+//! counted once for a connection (fault `join.response`) and give no exchange. HTTP/1 does not number its
+//! answers: a client that had several requests under way when it was joined (pipelining, which no client that
+//! we know of does) cannot be told from one that had none.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use crate::call::{Completion, Fault};
-use crate::flow::{Close, Direction, Slice, Time};
+use crate::flow::{Close, Direction, Slice, Start, Time};
 use crate::limits;
 
 mod chunk;
 mod exchange;
 mod h1;
 mod h2;
+mod join;
 mod sniff;
 mod ws;
 
 use exchange::{Exchanges, Piece};
+use join::Found;
 use sniff::Spoken;
 
 /// Identifies an exchange on its connection: a number from zero, in the order of the requests.
@@ -96,6 +110,7 @@ pub enum Event {
 /// One observed connection, both directions.
 #[derive(Debug, Default)]
 pub struct Connection {
+    start: Start,
     protocol: Protocol,
     exchanges: Exchanges,
     offsets: [u64; 2],
@@ -111,6 +126,8 @@ enum Protocol {
         size: usize,
         start: Vec<u8>,
     },
+    /// Something was said, and it was not the beginning.
+    Joining(Box<join::Session>),
     Http1(Box<h1::Session>),
     Http2(Box<h2::Session>),
     WebSocket(Box<ws::Session>),
@@ -143,9 +160,32 @@ struct Switch {
 }
 
 impl Connection {
-    /// A connection of which nothing was seen yet.
+    /// A connection that is seen from its start.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A connection of which as much is known.
+    pub fn starting(start: Start) -> Self {
+        Self { start, ..Self::default() }
+    }
+
+    /// Whether a slice begins another connection than the one that was observed so far.
+    pub fn is_replaced(&self, slice: &Slice) -> bool {
+        self.start == Start::Unknown
+            && slice.direction == Direction::ToOrigin
+            && !matches!(self.protocol, Protocol::Unknown { .. } | Protocol::Joining(_))
+            && slice.bytes.starts_with(sniff::PREFACE)
+    }
+
+    /// Begins anew where the streams are, after a close.
+    pub fn renew(&mut self) {
+        *self = Self { offsets: self.offsets, ..Self::starting(self.start) };
+    }
+
+    /// Whether something is spoken on it that is read here.
+    pub fn is_read(&self) -> bool {
+        matches!(self.protocol, Protocol::Http1(_) | Protocol::Http2(_) | Protocol::WebSocket(_))
     }
 
     /// Takes bytes in the order in which they passed (each direction in order of offset; a jump is a gap).
@@ -183,7 +223,7 @@ impl Connection {
                 session.close(close == Close::Clean && !client_left, time, &mut self.exchanges);
             }
             Protocol::WebSocket(session) => session.close(time, &mut self.exchanges),
-            Protocol::Http2(_) | Protocol::Unknown { .. } | Protocol::Silent => {}
+            Protocol::Http2(_) | Protocol::Unknown { .. } | Protocol::Joining(_) | Protocol::Silent => {}
         }
         self.exchanges.cut_all(client_left, time);
         out.append(&mut self.exchanges.events);
@@ -198,6 +238,10 @@ impl Connection {
                 Protocol::Silent => return,
                 Protocol::Unknown { .. } => match self.sniff(piece) {
                     Some(found) => found,
+                    None => continue,
+                },
+                Protocol::Joining(session) => match session.push(piece) {
+                    Some((found, rest)) => (self.join(found), rest),
                     None => continue,
                 },
                 Protocol::Http1(session) => match session.push(piece, &mut self.exchanges) {
@@ -234,30 +278,54 @@ impl Connection {
         }
     }
 
+    /// The session of a protocol that was recognised after its beginning.
+    fn join(&mut self, found: Found) -> Protocol {
+        self.exchanges.fault(None, "join", "joined in the middle of the connection");
+        match found {
+            Found::Http1 { answered } => {
+                let mut session = h1::Session::joined();
+                if answered {
+                    session.stray(&mut self.exchanges);
+                }
+                Protocol::Http1(Box::new(session))
+            }
+            Found::Http2 => Protocol::Http2(Box::new(h2::Session::joined())),
+            Found::Preface => Protocol::Http2(Box::new(h2::Session::replacing())),
+        }
+    }
+
     /// Looks at the first bytes until they tell the protocol.
     fn sniff(&mut self, piece: Piece) -> Option<(Protocol, Vec<Piece>)> {
+        let unknown = self.start == Start::Unknown;
         let Protocol::Unknown { held, size, start } = &mut self.protocol else { return None };
         let spoken = if piece.direction == Direction::ToClient {
             None
         } else if piece.gap > 0 {
-            // Whatever HTTP/1 follows can still be found; anything else stays silent in that session.
-            Some(Spoken::Http1)
+            Some(Spoken::Middle)
         } else {
             let room = sniff::PREFACE.len().saturating_sub(start.len()).min(piece.bytes.len());
             start.extend_from_slice(&piece.bytes[..room]);
-            sniff::classify(start)
+            if unknown { sniff::classify_middle(start) } else { sniff::classify(start) }
         };
         *size += piece.bytes.len();
         held.push(piece);
         let rest = std::mem::take(held);
         match spoken {
+            Some(Spoken::Http1) if unknown => Some((Protocol::Http1(Box::new(h1::Session::joined())), rest)),
             Some(Spoken::Http1) => Some((Protocol::Http1(Box::default()), rest)),
+            Some(Spoken::Middle) => Some((Protocol::Joining(Box::default()), rest)),
+            Some(Spoken::Http2) if unknown => {
+                Some((Protocol::Http2(Box::new(h2::Session::replacing())), rest))
+            }
             Some(Spoken::Http2) => Some((Protocol::Http2(Box::new(h2::Session::new())), rest)),
             Some(Spoken::Other) => {
                 self.exchanges.fault(None, "protocol", "the client does not speak HTTP");
                 Some((Protocol::Silent, Vec::new()))
             }
             None if *size > limits::HELD_BYTES || rest.len() > limits::HELD_PIECES => {
+                if unknown {
+                    return Some((Protocol::Joining(Box::default()), rest));
+                }
                 self.exchanges.fault(None, "limit.held", "the server sends and the client is silent");
                 Some((Protocol::Silent, Vec::new()))
             }
@@ -283,7 +351,7 @@ impl Connection {
             Protocol::Http1(session) => session.end(direction, client_left, time, &mut self.exchanges),
             Protocol::Http2(session) => session.end(direction, client_left, time, &mut self.exchanges),
             // What a WebSocket was is known when the whole connection has ended.
-            Protocol::WebSocket(_) | Protocol::Unknown { .. } | Protocol::Silent => {}
+            Protocol::WebSocket(_) | Protocol::Unknown { .. } | Protocol::Joining(_) | Protocol::Silent => {}
         }
     }
 }

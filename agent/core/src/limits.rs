@@ -14,6 +14,15 @@ pub const HEADER_BLOCK_BYTES: usize = 256 * 1024;
 pub const STREAMS: usize = 1024;
 /// Largest HPACK dynamic table that a peer may ask for.
 pub const HPACK_TABLE_BYTES: usize = 64 * 1024;
+/// Most bytes of one direction of HTTP/2 that wait until they are certain to begin with a frame, where the
+/// beginning of the connection was not seen.
+pub const LATE_BYTES: usize = 64 * 1024;
+/// Most slices that such bytes may be cut into.
+pub const LATE_PIECES: usize = 64;
+/// Longest frame that is believed in there.
+pub const LATE_FRAME_BYTES: usize = 16 * 1024;
+/// Longest DATA frame that is believed in there (what Go's server allows its clients).
+pub const LATE_DATA_BYTES: usize = 1024 * 1024;
 /// Most bytes held for out-of-order or partial HTTP/2 frames and WebSocket messages.
 pub const FRAME_BYTES: usize = 16 * 1024 * 1024;
 /// Most exchanges in flight on one pipelined HTTP/1 connection.

@@ -24,7 +24,8 @@ pub struct Observer {
 impl Observer {
     /// Begins to observe a connection.
     pub fn new(flow: Flow) -> Self {
-        Self { connection: Connection::new(), reader: Reader::new(flow), events: Vec::new() }
+        let connection = Connection::starting(flow.start);
+        Self { connection, reader: Reader::new(flow), events: Vec::new() }
     }
 
     /// The connection observed.
@@ -32,8 +33,19 @@ impl Observer {
         self.reader.flow()
     }
 
+    /// Whether something is spoken on it that is read. It may not be for a while, or never, where the start of
+    /// the connection was not seen.
+    pub fn is_read(&self) -> bool {
+        self.connection.is_read()
+    }
+
     /// Takes bytes in the order in which they passed; appends the calls that they completed.
     pub fn push(&mut self, slice: Slice, out: &mut Vec<Call>) {
+        // Whoever names connections by where they lie in memory may give a name again.
+        if self.connection.is_replaced(&slice) {
+            self.connection.close(Close::Proxy, slice.time, &mut self.events);
+            self.connection.renew();
+        }
         self.connection.push(slice, &mut self.events);
         self.read(out);
     }

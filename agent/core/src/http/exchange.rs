@@ -31,6 +31,8 @@ struct Open {
     responded: bool,
     response_done: bool,
     damaged: bool,
+    /// The response may have passed unseen.
+    doubtful: bool,
     wire_request: u64,
     wire_response: u64,
 }
@@ -100,6 +102,13 @@ impl Exchanges {
         }
     }
 
+    /// Its response may have passed unseen: until one is seen, nobody can say that there was none.
+    pub(super) fn doubt(&mut self, id: ExchangeId) {
+        if let Some(open) = self.open.get_mut(&id) {
+            open.doubtful = true;
+        }
+    }
+
     /// Ends an exchange with what is known from elsewhere.
     pub(super) fn finish(&mut self, id: ExchangeId, completion: Completion, time: Time) {
         if let Some(open) = self.open.remove(&id) {
@@ -114,6 +123,7 @@ impl Exchanges {
         let completion = match open {
             Open { damaged: true, .. } => Completion::Partial,
             Open { response_done: true, .. } => Completion::Complete,
+            Open { doubtful: true, responded: false, .. } => Completion::Partial,
             _ if client_left => Completion::Cancelled,
             Open { responded: false, .. } => Completion::Unanswered,
             _ => Completion::Partial,

@@ -27,6 +27,10 @@ pub(super) struct Session {
     queue: VecDeque<Pending>,
     /// After a gap in the requests, responses may come whose requests were lost.
     doubt: bool,
+    /// Whether such a response was spoken of.
+    stray: bool,
+    /// Whether another connection may follow on this one unannounced.
+    joined: bool,
 }
 
 #[derive(Debug)]
@@ -38,6 +42,19 @@ struct Pending {
 }
 
 impl Session {
+    /// A connection that is read from a request on which may not be its first.
+    pub(super) fn joined() -> Self {
+        let response = Lane { lost: true, ..Lane::default() };
+        Self { response, doubt: true, joined: true, ..Self::default() }
+    }
+
+    /// A response came whose request was not seen. It is counted once.
+    pub(super) fn stray(&mut self, exchanges: &mut Exchanges) {
+        if !std::mem::replace(&mut self.stray, true) {
+            exchanges.fault(None, "join.response", "an answer whose request was not seen");
+        }
+    }
+
     /// Takes bytes; tells when the connection leaves HTTP/1.
     pub(super) fn push(&mut self, piece: Piece, exchanges: &mut Exchanges) -> Option<Switch> {
         let mut work = VecDeque::from([piece]);
@@ -112,6 +129,10 @@ impl Session {
             }
             self.request.lost = false;
         }
+        let replaces = self.joined && !self.queue.is_empty() && self.request.is_between();
+        if replaces && is_request_start(&bytes) {
+            self.replace(time, exchanges);
+        }
         while !bytes.is_empty() {
             let id = self.current.unwrap_or_default();
             match &mut self.request.state {
@@ -178,7 +199,11 @@ impl Session {
             self.response_end(time, exchanges);
         }
         if self.response.lost {
-            if self.queue.is_empty() || !is_response_start(&bytes) {
+            let begins = is_response_start(&bytes);
+            if self.queue.is_empty() || !begins {
+                if begins {
+                    self.stray(exchanges);
+                }
                 return None;
             }
             self.response.lost = false;
@@ -186,6 +211,9 @@ impl Session {
         while !bytes.is_empty() {
             let Some(front) = self.queue.front() else {
                 if self.doubt {
+                    if is_response_start(&bytes) {
+                        self.stray(exchanges);
+                    }
                     self.response.lost = true;
                     return None;
                 }
@@ -344,6 +372,11 @@ impl Session {
         }
         self.request = Lane { lost: true, ..Lane::default() };
         self.doubt = true;
+        // What waits came before the requests that may be seen from here on, so it answers a lost one.
+        if !self.response.held.is_empty() {
+            self.response = Lane { lost: true, ..Lane::default() };
+            self.stray(exchanges);
+        }
     }
 
     /// The response direction makes no sense from here on, so no answer can be told from another.
@@ -358,6 +391,14 @@ impl Session {
         self.response = Lane { lost: true, ..Lane::default() };
     }
 
+    /// A request came before the answer to the one before it was whole. Clients write it in the same piece
+    /// where they pipeline at all, so this is another connection, or the answer was lost.
+    fn replace(&mut self, time: Time, exchanges: &mut Exchanges) {
+        self.lose_responses(time, exchanges);
+        self.doubt = true;
+        exchanges.fault(None, "join.order", "the request before it was not answered in full");
+    }
+
     /// Keeps bytes until the other direction has said what they are.
     fn hold(&mut self, piece: Piece, exchanges: &mut Exchanges) -> Option<Switch> {
         let lane = match piece.direction {
@@ -367,6 +408,15 @@ impl Session {
         lane.held_bytes += piece.bytes.len();
         lane.held.push(piece);
         if lane.held_bytes > limits::HELD_BYTES || lane.held.len() > limits::HELD_PIECES {
+            if lane.held.first().is_some_and(|piece| {
+                piece.direction == Direction::ToClient && is_response_start(&piece.bytes)
+            }) {
+                // The request was lost, and the gap that tells of it is still to come.
+                self.response = Lane { lost: true, ..Lane::default() };
+                self.doubt = true;
+                self.stray(exchanges);
+                return None;
+            }
             exchanges.fault(None, "limit.held", "too many bytes that the other direction does not explain");
             return Some(Switch { next: Next::Silence, rest: Vec::new() });
         }

@@ -15,10 +15,13 @@ mod block;
 mod frame;
 mod hpack;
 mod huffman;
+pub(super) mod late;
+mod lost;
 mod table;
 
 use block::{Block, Fields};
 use frame::{Frame, Frames, Head};
+use late::Finder;
 
 /// `SETTINGS_HEADER_TABLE_SIZE`.
 const HEADER_TABLE_SIZE: u16 = 1;
@@ -35,6 +38,10 @@ pub(super) struct Session {
     streams: HashMap<u32, Stream>,
     /// The highest stream that the client has opened.
     last: u32,
+    /// The first one that was seen.
+    first: Option<u32>,
+    /// Whether the beginning was not seen, and answers may come whose requests were not either.
+    joined: bool,
     /// Whether the way was lost, for good.
     lost: bool,
 }
@@ -45,14 +52,27 @@ struct Lane {
     frames: Frames,
     decoder: hpack::Decoder,
     block: Option<Block>,
+    /// Looks for the way, while it is lost.
+    finder: Option<Finder>,
+    /// The way was lost once: what was said meanwhile may be referred to.
+    late: bool,
 }
 
 #[derive(Debug)]
 struct Stream {
     id: ExchangeId,
+    begun: Time,
     request_done: bool,
     response_done: bool,
     responded: bool,
+    /// The response may have passed unseen.
+    doubt: bool,
+}
+
+impl Stream {
+    fn new(id: ExchangeId, begun: Time) -> Self {
+        Self { id, begun, request_done: false, response_done: false, responded: false, doubt: false }
+    }
 }
 
 impl Session {
@@ -63,6 +83,8 @@ impl Session {
             preface: PREFACE.len(),
             streams: HashMap::new(),
             last: 0,
+            first: None,
+            joined: false,
             lost: false,
         }
     }
@@ -71,31 +93,42 @@ impl Session {
     pub(super) fn upgraded(id: ExchangeId) -> Self {
         let mut session = Self::new();
         session.last = 1;
-        session.streams.insert(1, Stream { id, request_done: true, response_done: false, responded: false });
+        session.streams.insert(1, Stream { request_done: true, ..Stream::new(id, Time::default()) });
         // The client's settings stood in a header field of the request.
         session.lanes[Direction::ToClient as usize].decoder.grant(u32::MAX);
         session
     }
 
     /// Takes bytes.
-    pub(super) fn push(&mut self, piece: Piece, exchanges: &mut Exchanges) {
-        let Piece { direction, gap, mut bytes, time } = piece;
+    pub(super) fn push(&mut self, mut piece: Piece, exchanges: &mut Exchanges) {
+        let direction = piece.direction;
         if self.lost {
             return;
         }
-        if gap > 0 {
-            let detail = format!("{gap} bytes were not seen");
-            match self.lanes[direction as usize].frames.skip(gap) {
-                Some(stream) => {
-                    let id = stream.and_then(|stream| self.streams.get(&stream)).map(|s| s.id);
-                    if let Some(id) = id {
-                        exchanges.wire(id, direction, gap);
-                    }
-                    exchanges.fault(id, "gap", detail);
-                }
-                None => return self.lose("gap", detail, time, exchanges),
+        if piece.gap > 0 && self.lanes[direction as usize].finder.is_none() {
+            self.gap(direction, piece.gap, piece.time, exchanges);
+            piece.gap = 0;
+        }
+        let Some(finder) = &mut self.lanes[direction as usize].finder else {
+            return self.read(piece, exchanges);
+        };
+        let found = finder.push(piece);
+        if let Some(until) = finder.skipped.take()
+            && direction == Direction::ToClient
+        {
+            self.doubt(until, exchanges);
+        }
+        if let Some(found) = found {
+            self.lanes[direction as usize].finder = None;
+            for piece in found {
+                self.push(piece, exchanges);
             }
         }
+    }
+
+    /// Reads what follows in a direction.
+    fn read(&mut self, piece: Piece, exchanges: &mut Exchanges) {
+        let Piece { direction, mut bytes, time, .. } = piece;
         if direction == Direction::ToOrigin && self.preface > 0 {
             let take = self.preface.min(bytes.len());
             let expected = &PREFACE[PREFACE.len() - self.preface..][..take];
@@ -121,6 +154,10 @@ impl Session {
                 Frame::Whole { head, payload } => self.frame(direction, head, payload, time, exchanges),
             };
             if let Err((fault, detail)) = result {
+                // A way that was found once may have been a wrong one, or be found again.
+                if self.lanes[direction as usize].late {
+                    return self.lose_way(direction, fault, detail, time, exchanges);
+                }
                 return self.lose(fault, detail, time, exchanges);
             }
         }
@@ -206,7 +243,7 @@ impl Session {
         let Some(Block { head, bytes }) = lane.block.take() else { return Ok(()) };
         let mut fields = Fields::default();
         lane.decoder
-            .decode(&bytes, |name, value| fields.add(name, value))
+            .decode(&bytes, |field| fields.add(field))
             .map_err(|error| ("h2.hpack", error.to_string()))?;
         if head.kind == frame::HEADERS {
             match direction {
@@ -225,17 +262,24 @@ impl Session {
         if head.stream <= self.last || head.stream.is_multiple_of(2) {
             return;
         }
+        // Whether it is new is not certain where the way was lost, and trailers have no such fields.
+        if self.lanes[Direction::ToOrigin as usize].late && !fields.is_request() {
+            return;
+        }
         self.last = head.stream;
-        if self.streams.len() >= limits::STREAMS {
+        self.first.get_or_insert(head.stream);
+        if self.streams.len() >= limits::STREAMS && !self.give_up_one(time, exchanges) {
             exchanges.fault(None, "limit.streams", "too many streams are open; this one is not read");
             return;
         }
-        let overflow = fields.overflow;
+        let (overflow, unknown) = (fields.overflow, fields.unknown(true));
+        // CONNECT has no path.
+        let whole = unknown.is_none() || fields.method.as_deref() == Some("CONNECT");
         let authority = fields.authority.or_else(|| {
             fields.headers.iter().find(|(name, _)| name == "host").map(|(_, value)| value.clone())
         });
         let request = RequestHead {
-            target: fields.path.or_else(|| authority.clone()).unwrap_or_default(),
+            target: fields.path.or_else(|| authority.clone().filter(|_| whole)).unwrap_or_default(),
             method: fields.method.unwrap_or_default(),
             authority,
             version: "2",
@@ -245,13 +289,23 @@ impl Session {
         if overflow {
             exchanges.fault(Some(id), "limit.headers", "not all fields of the request are kept");
         }
-        self.streams
-            .insert(head.stream, Stream { id, request_done: false, response_done: false, responded: false });
+        if let Some(unknown) = unknown {
+            exchanges.fault(Some(id), "h2.joined", unknown);
+        }
+        self.streams.insert(head.stream, Stream::new(id, time));
     }
 
     fn response(&mut self, head: Head, fields: Fields, time: Time, exchanges: &mut Exchanges) {
-        let Some(stream) = self.streams.get_mut(&head.stream) else { return };
+        let Some(stream) = self.streams.get_mut(&head.stream) else {
+            return self.stray(head.stream, &fields, exchanges);
+        };
         if stream.responded {
+            return;
+        }
+        // Trailers have no status; the response was lost then.
+        if stream.doubt && fields.status.is_none() {
+            exchanges.finish(stream.id, Completion::Partial, time);
+            self.streams.remove(&head.stream);
             return;
         }
         let status = fields.status.unwrap_or_default();
@@ -261,10 +315,12 @@ impl Session {
         }
         stream.responded = true;
         let id = stream.id;
-        let overflow = fields.overflow;
+        let (overflow, unknown) = (fields.overflow, fields.unknown(false));
         let response = ResponseHead { status, headers: fields.headers };
         exchanges.response(id, response, head.first_byte, time);
-        if status == 0 {
+        if let Some(unknown) = unknown {
+            exchanges.fault(Some(id), "h2.joined", unknown);
+        } else if status == 0 {
             exchanges.fault(Some(id), "http.head", "response has no status");
         }
         if overflow {
@@ -328,24 +384,6 @@ impl Session {
                 exchanges.cut(stream.id, false, time);
             }
         }
-    }
-
-    /// The frames or the compression state make no sense from here on.
-    fn lose(
-        &mut self,
-        fault: &'static str,
-        detail: impl Into<String>,
-        time: Time,
-        exchanges: &mut Exchanges,
-    ) {
-        exchanges.fault(None, fault, detail);
-        let mut ids: Vec<_> = self.streams.drain().map(|(_, stream)| stream.id).collect();
-        ids.sort_unstable();
-        for id in ids {
-            exchanges.finish(id, Completion::Partial, time);
-        }
-        self.lanes = Default::default();
-        self.lost = true;
     }
 }
 

@@ -9,6 +9,8 @@ pub(super) enum Spoken {
     Http1,
     Http2,
     Other,
+    /// It is not known whether this is a beginning, and it does not look like one.
+    Middle,
 }
 
 /// Judges the first bytes, at most as many as the preface has; `None` where more are needed.
@@ -30,31 +32,51 @@ pub(super) fn classify(start: &[u8]) -> Option<Spoken> {
     }
 }
 
+/// Judges the first bytes that were seen of a connection, maybe not its first.
+pub(super) fn classify_middle(start: &[u8]) -> Option<Spoken> {
+    if start.starts_with(PREFACE) {
+        Some(Spoken::Http2)
+    } else if PREFACE.starts_with(start) {
+        None
+    } else if is_request_start(start) {
+        Some(Spoken::Http1)
+    } else {
+        Some(Spoken::Middle)
+    }
+}
+
 /// `tchar` of RFC 9110, section 5.6.2.
 pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Whether a slice begins as a request does. Used to find the way back after a gap, so it is strict.
+/// Whether a slice begins as a request does. Used to find the way back after a gap, so it is strict: the whole
+/// line has to fit, as far as the slice shows it.
 pub(super) fn is_request_start(slice: &[u8]) -> bool {
-    const METHODS: [&[u8]; 9] = [
-        b"GET /",
-        b"POST /",
-        b"PUT /",
-        b"DELETE /",
-        b"PATCH /",
-        b"HEAD /",
-        b"OPTIONS ",
-        b"CONNECT ",
-        b"TRACE /",
-    ];
-    METHODS.iter().any(|method| slice.starts_with(method)) || {
-        let method = slice.iter().take_while(|b| b.is_ascii_uppercase()).count();
-        method > 2 && slice[method..].starts_with(b" http://")
+    // None of them ends another, so that no request is found inside another's first word.
+    const METHODS: [&[u8]; 9] =
+        [b"GET", b"POST", b"PUT", b"DELETE", b"PATCH", b"HEAD", b"OPTIONS", b"CONNECT", b"TRACE"];
+    let mut rests = METHODS.iter().filter_map(|method| slice.strip_prefix(*method)?.strip_prefix(b" "));
+    let Some(rest) = rests.next() else { return false };
+    let free = slice.starts_with(b"OPTIONS") || slice.starts_with(b"CONNECT");
+    if !free && !rest.starts_with(b"/") && !rest.starts_with(b"http://") {
+        return false;
     }
+    let end = rest.iter().position(|b| !b.is_ascii_graphic());
+    let (target, behind) = rest.split_at(end.unwrap_or(rest.len()));
+    let version = behind.strip_prefix(b" ").unwrap_or(behind);
+    !target.is_empty()
+        && (behind.is_empty() || behind.len() > version.len())
+        && [&b"HTTP/1.1\r\n"[..], b"HTTP/1.0\r\n", b"HTTP/1.1\n", b"HTTP/1.0\n"]
+            .iter()
+            .any(|line| version.starts_with(line) || line.starts_with(version))
 }
 
 /// Whether a slice begins as a response does.
 pub(super) fn is_response_start(slice: &[u8]) -> bool {
-    slice.starts_with(b"HTTP/1.0 ") || slice.starts_with(b"HTTP/1.1 ")
+    let rest = slice.strip_prefix(b"HTTP/1.1 ").or_else(|| slice.strip_prefix(b"HTTP/1.0 "));
+    rest.is_some_and(|rest| {
+        let (status, behind) = rest.split_at(rest.len().min(3));
+        status.iter().all(u8::is_ascii_digit) && matches!(behind.first(), None | Some(b' ' | b'\r' | b'\n'))
+    })
 }

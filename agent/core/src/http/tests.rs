@@ -7,6 +7,7 @@ use super::*;
 
 mod h1;
 mod h2;
+mod join;
 mod order;
 mod ws;
 
@@ -95,6 +96,11 @@ struct Driver {
 }
 
 impl Driver {
+    /// Of a connection whose start may not have been seen.
+    fn joining() -> Self {
+        Self { connection: Connection::starting(Start::Unknown), ..Self::default() }
+    }
+
     fn send(&mut self, direction: Direction, bytes: impl AsRef<[u8]>) -> &mut Self {
         let bytes = Bytes::copy_from_slice(bytes.as_ref());
         let offset = &mut self.offsets[direction as usize];

@@ -161,7 +161,7 @@ impl Exchange {
 
     pub(super) fn response(&mut self, head: &ResponseHead, first_byte: Time) {
         self.call.first_byte = Some(first_byte);
-        self.call.http.status = Some(head.status);
+        self.call.http.status = Some(head.status).filter(|status| *status != 0);
         let get = |name: &str| target::field(&head.headers, name);
         self.call.http.content_type = get("content-type").map(str::to_owned);
         self.call.http.request_id = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"]

@@ -51,6 +51,11 @@ pub(super) struct Response {
 }
 
 impl Collector {
+    /// Whether no head has begun.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Takes bytes off the front of `bytes` up to the end of the head.
     pub(super) fn take(&mut self, bytes: &mut Bytes, time: Time) -> Taken {
         if self.bytes.is_empty() {

@@ -33,6 +33,11 @@ pub(super) enum State {
 }
 
 impl Lane {
+    /// Whether nothing of a message has come since the last one.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(self.state, State::Head) && self.head.is_empty()
+    }
+
     pub(super) fn release(&mut self, work: &mut VecDeque<Piece>) {
         self.held_bytes = 0;
         for piece in self.held.drain(..).rev() {

@@ -1,6 +1,7 @@
 //! Header blocks: collecting them over CONTINUATION frames, and what their fields say.
 
 use super::frame::Head;
+use super::hpack::Field;
 use crate::http::Headers;
 use crate::limits;
 
@@ -19,9 +20,12 @@ pub(super) struct Fields {
     pub(super) path: Option<String>,
     pub(super) authority: Option<String>,
     pub(super) status: Option<u16>,
+    scheme: bool,
     pub(super) headers: Headers,
     /// Whether fields were left out.
     pub(super) overflow: bool,
+    /// Fields of which the name, or the value, was said before the connection was joined.
+    pub(super) unknown: usize,
     size: usize,
 }
 
@@ -39,7 +43,11 @@ impl Block {
 }
 
 impl Fields {
-    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
+    pub(super) fn add(&mut self, field: Field<'_>) {
+        let (Some(name), Some(value)) = (field.name, field.value) else {
+            self.unknown += 1;
+            return;
+        };
         self.size = self.size.saturating_add(name.len() + value.len());
         if self.size > limits::HEAD_BYTES || self.headers.len() >= limits::HEADERS {
             self.overflow = true;
@@ -51,8 +59,36 @@ impl Fields {
             b":path" => self.path = Some(value),
             b":authority" => self.authority = Some(value),
             b":status" => self.status = value.parse().ok(),
+            b":scheme" => self.scheme = true,
             _ if name.starts_with(b":") => {}
             _ => self.headers.push((String::from_utf8_lossy(name).to_ascii_lowercase(), value)),
+        }
+    }
+
+    /// Whether they are certainly those of a request and no trailers.
+    pub(super) fn is_request(&self) -> bool {
+        self.scheme || self.method.is_some() || self.path.is_some() || self.authority.is_some()
+    }
+
+    /// What is to be said of the fields that are not known, the ones that may be among them by name.
+    pub(super) fn unknown(&self, request: bool) -> Option<String> {
+        let missing: &[(&str, bool)] = if request {
+            &[
+                (":method", self.method.is_none()),
+                (":path", self.path.is_none()),
+                (":authority", self.authority.is_none()),
+            ]
+        } else {
+            &[(":status", self.status.is_none())]
+        };
+        let names: Vec<_> = missing.iter().filter(|(_, missing)| *missing).map(|(name, _)| *name).collect();
+        let count = self.unknown;
+        match (count, names.as_slice()) {
+            (0, _) => None,
+            (_, []) => Some(format!("{count} header fields were said before we joined")),
+            (_, names) => {
+                Some(format!("{count} header fields were said before we joined, maybe {}", names.join(", ")))
+            }
         }
     }
 }

@@ -17,10 +17,10 @@ pub(super) const CONTINUATION: u8 = 9;
 pub(super) const END_STREAM: u8 = 1;
 pub(super) const ACK: u8 = 1;
 pub(super) const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
-const PRIORITY: u8 = 32;
+pub(super) const PADDED: u8 = 8;
+pub(super) const PRIORITY: u8 = 32;
 
-const HEADER: usize = 9;
+pub(super) const HEADER: usize = 9;
 
 /// The header of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

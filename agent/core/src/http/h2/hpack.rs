@@ -3,6 +3,14 @@
 //! Written here rather than taken from a crate: passive parsing is what this project is for, and
 //! fluke-hpack 0.3.1 builds its Huffman table anew for each string and keeps its bounds by assertions. The
 //! dynamic table is kept right even for blocks whose fields nobody wants.
+//!
+//! # Joined late
+//!
+//! Where blocks went by unseen, the entries that they made are unknown, and stand behind those that were made
+//! since: an index counts from the newest (RFC 7541, section 2.3.3), so whatever was inserted after the join
+//! is found by its index, and what lies behind it is an unknown field and never another's. How large the
+//! table is allowed to be is unknown too; taking the largest size is right, because what was evicted too
+//! late stands behind everything that a sender can still refer to.
 
 use std::collections::VecDeque;
 
@@ -30,22 +38,46 @@ pub(super) enum Error {
     Size,
 }
 
+/// A field as far as it is known: what an unseen block has put into the table is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field<'a> {
+    pub(super) name: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
+}
+
+/// An entry of the table. Its name is unknown where it was taken from an unknown entry.
+#[derive(Debug)]
+struct Entry {
+    name: Option<Vec<u8>>,
+    value: Vec<u8>,
+}
+
 /// The state of one direction.
 #[derive(Debug)]
 pub(super) struct Decoder {
-    entries: VecDeque<(Vec<u8>, Vec<u8>)>,
+    /// Newest first.
+    entries: VecDeque<Entry>,
+    /// At least so large are they; exactly, where all names are known.
     size: usize,
     max: usize,
     granted: usize,
+    /// Unknown entries may stand behind the known ones.
+    older: bool,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { entries: VecDeque::new(), size: 0, max: DEFAULT_SIZE, granted: DEFAULT_SIZE }
+        Self { entries: VecDeque::new(), size: 0, max: DEFAULT_SIZE, granted: DEFAULT_SIZE, older: false }
     }
 }
 
 impl Decoder {
+    /// The decoder of a direction of which blocks were not seen.
+    pub(super) fn late() -> Self {
+        let most = limits::HPACK_TABLE_BYTES;
+        Self { entries: VecDeque::new(), size: 0, max: most, granted: most, older: true }
+    }
+
     /// The receiver of this direction announced `SETTINGS_HEADER_TABLE_SIZE`.
     ///
     /// The table itself changes only by the sender's update (RFC 7541, section 4.2). A lowered size reaches
@@ -55,18 +87,13 @@ impl Decoder {
         self.granted = self.granted.max(size.min(limits::HPACK_TABLE_BYTES));
     }
 
-    /// Decodes a whole block; calls `field` for each field with its name and value.
-    pub(super) fn decode(
-        &mut self,
-        mut block: &[u8],
-        mut field: impl FnMut(&[u8], &[u8]),
-    ) -> Result<(), Error> {
+    /// Decodes a whole block; calls `field` for each field.
+    pub(super) fn decode(&mut self, mut block: &[u8], mut field: impl FnMut(Field<'_>)) -> Result<(), Error> {
         let (mut name, mut value) = (Vec::new(), Vec::new());
         while let Some(&first) = block.first() {
             if first & 0x80 != 0 {
                 let index = integer(&mut block, 7)?;
-                let (name, value) = self.entry(index)?;
-                field(name, value);
+                field(self.entry(index)?);
             } else if first & 0xe0 == 0x20 {
                 let size = integer(&mut block, 5)?;
                 if size > self.granted {
@@ -79,48 +106,61 @@ impl Decoder {
                 let index = integer(&mut block, if indexed { 6 } else { 4 })?;
                 name.clear();
                 value.clear();
+                let mut named = true;
                 if index == 0 {
                     string(&mut block, &mut name)?;
+                } else if let Some(known) = self.entry(index)?.name {
+                    name.extend_from_slice(known);
                 } else {
-                    name.extend_from_slice(self.entry(index)?.0);
+                    named = false;
                 }
                 string(&mut block, &mut value)?;
-                field(&name, &value);
+                let name = named.then_some(name.as_slice());
+                field(Field { name, value: Some(&value) });
                 if indexed {
-                    self.insert(&name, &value);
+                    self.insert(Entry { name: name.map(<[u8]>::to_vec), value: value.clone() });
                 }
             }
         }
         Ok(())
     }
 
-    fn entry(&self, index: usize) -> Result<(&[u8], &[u8]), Error> {
+    fn entry(&self, index: usize) -> Result<Field<'_>, Error> {
         let index = index.checked_sub(1).ok_or(Error::Index)?;
-        match STATIC.get(index) {
-            Some(&entry) => Ok(entry),
-            None => {
-                let (name, value) = self.entries.get(index - STATIC.len()).ok_or(Error::Index)?;
-                Ok((name, value))
-            }
+        if let Some(&(name, value)) = STATIC.get(index) {
+            return Ok(Field { name: Some(name), value: Some(value) });
+        }
+        match self.entries.get(index - STATIC.len()) {
+            Some(entry) => Ok(Field { name: entry.name.as_deref(), value: Some(&entry.value) }),
+            None if self.older => Ok(Field { name: None, value: None }),
+            None => Err(Error::Index),
         }
     }
 
-    fn insert(&mut self, name: &[u8], value: &[u8]) {
-        let size = name.len() + value.len() + ENTRY_OVERHEAD;
+    fn insert(&mut self, entry: Entry) {
+        let size = entry.size();
         self.evict(size);
         // An entry larger than the table empties it and is not kept (RFC 7541, section 4.4).
         if size <= self.max {
             self.size += size;
-            self.entries.push_front((name.to_vec(), value.to_vec()));
+            self.entries.push_front(entry);
         }
     }
 
     /// Makes room for `more`.
     fn evict(&mut self, more: usize) {
+        // The oldest go first: without room for the smallest entry beside those known, no older one is left.
+        self.older &= self.size + more + ENTRY_OVERHEAD <= self.max;
         while self.size + more > self.max {
-            let Some((name, value)) = self.entries.pop_back() else { return };
-            self.size -= name.len() + value.len() + ENTRY_OVERHEAD;
+            let Some(entry) = self.entries.pop_back() else { return };
+            self.size -= entry.size();
         }
+    }
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        self.name.as_ref().map_or(0, Vec::len) + self.value.len() + ENTRY_OVERHEAD
     }
 }
 

@@ -234,6 +234,27 @@ fn gap_in_the_requests() {
 }
 
 #[test]
+fn answers_of_lost_requests_are_nobodys() {
+    let mut driver = Driver::default();
+    let other = "HTTP/1.1 404 No\r\nContent-Length: 5\r\n\r\nother";
+    // The gap shows only with the request after it.
+    driver.send(C, POST).send(S, OK).lose(C, 70).send(S, other).send(C, POST).send(S, OK);
+    let (exchanges, faults) = driver.close(Close::Clean);
+    let bodies: Vec<_> = exchanges.iter().map(body).collect();
+    assert_eq!(bodies, ["ok", "ok"]);
+    assert_eq!(faults, ["gap", "join.response"]);
+}
+
+#[test]
+fn long_answers_of_lost_requests_are_survived() {
+    let mut driver = Driver::default();
+    driver.send(C, POST).send(S, OK).lose(C, 70).send(S, "HTTP/1.1 200 OK\r\n");
+    driver.send(S, vec![b'x'; limits::HELD_BYTES]).send(C, POST).send(S, OK);
+    let (exchanges, _) = driver.close(Close::Clean);
+    assert_eq!(exchanges[1].end, Some((Completion::Complete, 5, 2)));
+}
+
+#[test]
 fn other_protocols_are_one_fault() {
     let mut driver = Driver::default();
     driver.send(C, b"\x00\x01\x02").send(S, "SSH-2.0").send(C, POST);

@@ -9,7 +9,8 @@ fn hex(text: &str) -> Vec<u8> {
 
 fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<String>, Error> {
     let mut fields = Vec::new();
-    decoder.decode(block, |name, value| {
+    decoder.decode(block, |Field { name, value }| {
+        let (name, value) = (name.unwrap(), value.unwrap());
         fields.push(format!("{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)));
     })?;
     Ok(fields)
@@ -152,7 +153,7 @@ fn huffman_knows_every_octet() {
     let all: Vec<u8> = (0..=255).collect();
     let block = encoder.encode([(&b"x"[..], all.as_slice())]);
     let mut seen = Vec::new();
-    Decoder::default().decode(&block, |_, value| seen = value.to_vec()).unwrap();
+    Decoder::default().decode(&block, |field| seen = field.value.unwrap().to_vec()).unwrap();
     assert_eq!(seen, all);
     // Some codes of the appendix by hand: five zeros, 00011, 1111111000, 1111111111001.
     for (coded, plain) in [("07", "0"), ("1f", "a"), ("fe3f", "!"), ("ffcf", "$")] {
@@ -161,6 +162,8 @@ fn huffman_knows_every_octet() {
         assert_eq!(out, plain.as_bytes());
     }
 }
+
+const UNKNOWN: u8 = 0xff;
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
@@ -177,7 +180,8 @@ proptest! {
         for fields in blocks {
             let block = encoder.encode(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
             let mut seen = Vec::new();
-            decoder.decode(&block, |name, value| {
+            decoder.decode(&block, |Field { name, value }| {
+                let (name, value) = (name.unwrap(), value.unwrap());
                 seen.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
             }).unwrap();
             prop_assert_eq!(seen, fields);
@@ -190,6 +194,51 @@ proptest! {
         for block in blocks {
             let _outcome = decode(&mut decoder, &block);
             prop_assert!(decoder.size <= decoder.max);
+        }
+    }
+
+    /// Joined at any block: what a decoder that saw everything would take from before is unknown, all else known.
+    #[test]
+    fn joined_at_any_block(
+        blocks in prop::collection::vec(
+            prop::collection::vec(("[a-e]{1,2}|:path|date", prop::collection::vec(0u8..3, 0..4)), 0..8), 1..12,
+        ),
+        sizes in prop::collection::vec(prop::option::weighted(0.2, 0usize..300), 12),
+        at in 0usize..12,
+    ) {
+        let mut encoder = fluke_hpack::Encoder::new();
+        let (mut whole, mut late) = (Decoder::default(), Decoder::late());
+        for (number, (fields, size)) in blocks.iter().zip(sizes).enumerate() {
+            let mut block = Vec::new();
+            if let Some(size) = size {
+                encoder.set_max_table_size(size);
+                block = match size {
+                    ..31 => vec![0x20 | size as u8],
+                    31..159 => vec![0x3f, (size - 31) as u8],
+                    _ => vec![0x3f, 0x80 | ((size - 31) % 128) as u8, ((size - 31) / 128) as u8],
+                };
+            }
+            block.extend(encoder.encode(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()))));
+            if number == at {
+                for entry in &mut whole.entries {
+                    // As long as before, so that it is evicted when it would have been.
+                    let length = entry.size() - ENTRY_OVERHEAD;
+                    *entry = Entry { name: None, value: vec![UNKNOWN; length.max(1)] };
+                }
+                whole.size = whole.entries.iter().map(Entry::size).sum();
+            }
+            let mut expect = Vec::new();
+            whole.decode(&block, |Field { name, value }| {
+                let before = value.is_some_and(|value| value.first() == Some(&UNKNOWN));
+                expect.push((name.map(<[u8]>::to_vec), value.filter(|_| !before).map(<[u8]>::to_vec)));
+            }).unwrap();
+            if number >= at {
+                let mut seen = Vec::new();
+                late.decode(&block, |Field { name, value }| {
+                    seen.push((name.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec)));
+                }).unwrap();
+                prop_assert_eq!(seen, expect);
+            }
         }
     }
 }

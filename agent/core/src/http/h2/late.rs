@@ -1,0 +1,173 @@
+//! Finding the way into HTTP/2 frames whose beginning was not seen.
+//!
+//! Senders write whole frames, so a slice usually begins with one. What is taken for one has to fit its kind
+//! in length, flags and stream, and be followed by others that do, or end where the slice ends. A single such
+//! header comes by chance once in some ten million places of random bytes, and never in text.
+
+use bytes::BytesMut;
+
+use super::frame::{
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADER, HEADERS, PADDED, PRIORITY,
+    PUSH_PROMISE, RST_STREAM, SETTINGS,
+};
+use crate::flow::{Direction, Time};
+use crate::http::exchange::Piece;
+use crate::limits;
+
+// Kinds of frames that are skipped once the way is known (RFC 9113, 7838, 8336 and 9218).
+const PRIORITY_FRAME: u8 = 2;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const ALTSVC: u8 = 0xa;
+const ORIGIN: u8 = 0xc;
+const PRIORITY_UPDATE: u8 = 0x10;
+
+/// So many headers of frames in a row are no chance.
+const ENOUGH: usize = 3;
+
+/// Looks for frames in one direction.
+#[derive(Debug, Default)]
+pub(in crate::http) struct Finder {
+    /// Slices that may begin with a frame, of which more has to be seen.
+    held: Vec<Piece>,
+    size: usize,
+    /// When the last bytes passed that were given up, until somebody asks.
+    pub(in crate::http) skipped: Option<Time>,
+}
+
+/// What bytes look like that may begin with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Frames,
+    /// Nothing contradicts, and more has to be seen.
+    Perhaps,
+    Other,
+}
+
+impl Finder {
+    /// Takes bytes; gives those that begin with a frame once that is certain.
+    pub(in crate::http) fn push(&mut self, piece: Piece) -> Option<Vec<Piece>> {
+        if piece.gap > 0 {
+            self.drain();
+            self.skipped = Some(piece.time);
+        }
+        let newest = Piece { gap: 0, ..piece.clone() };
+        let direction = piece.direction;
+        self.size += piece.bytes.len();
+        self.held.push(newest.clone());
+        let joined = match self.held.as_slice() {
+            [only] => only.bytes.clone(),
+            several => {
+                let mut bytes = BytesMut::with_capacity(self.size);
+                several.iter().for_each(|piece| bytes.extend_from_slice(&piece.bytes));
+                bytes.freeze()
+            }
+        };
+        // The first that may begin with a frame, unless one is certain to.
+        let (mut from, mut maybe) = (0, None);
+        for (index, piece) in self.held.iter().enumerate() {
+            match joined.get(from..).map_or(Look::Other, |rest| look(rest, direction, 1)) {
+                Look::Frames => {
+                    let mut held = self.drain();
+                    let found = held.split_off(index);
+                    self.skip(&held);
+                    return Some(found);
+                }
+                Look::Perhaps => maybe = maybe.or(Some(index)),
+                Look::Other => {}
+            }
+            from += piece.bytes.len();
+        }
+        let mut dropped = maybe.unwrap_or(self.held.len());
+        let mut size = self.held.iter().skip(dropped).map(|piece| piece.bytes.len()).sum();
+        while size > limits::LATE_BYTES || self.held.len() - dropped > limits::LATE_PIECES {
+            size -= self.held.get(dropped).map_or(size, |piece| piece.bytes.len());
+            dropped += 1;
+        }
+        let rest = self.held.split_off(dropped);
+        let dropped = std::mem::replace(&mut self.held, rest);
+        self.skip(&dropped);
+        self.size = size;
+        // None is certain to; the newest may hold the end of a frame and others behind it.
+        let bytes = &newest.bytes;
+        let from = (1..bytes.len())
+            .find(|&from| bytes.get(from..).is_some_and(|rest| look(rest, direction, 2) == Look::Frames))?;
+        self.drain();
+        self.skipped = Some(newest.time);
+        Some(vec![Piece { bytes: bytes.slice(from..), ..newest }])
+    }
+
+    fn skip(&mut self, dropped: &[Piece]) {
+        self.skipped = self.skipped.max(dropped.last().map(|piece| piece.time));
+    }
+
+    /// What is held.
+    pub(in crate::http) fn drain(&mut self) -> Vec<Piece> {
+        self.size = 0;
+        std::mem::take(&mut self.held)
+    }
+}
+
+/// Judges bytes by at most [`ENOUGH`] headers; `least` of them are enough where the bytes end with a frame.
+fn look(bytes: &[u8], direction: Direction, least: usize) -> Look {
+    let mut rest = bytes;
+    let mut open = false;
+    for seen in 0..ENOUGH {
+        if rest.is_empty() {
+            return if seen >= least && !open { Look::Frames } else { Look::Perhaps };
+        }
+        let Some((header, behind)) = rest.split_first_chunk::<HEADER>() else { return Look::Perhaps };
+        let Some(length) = fits(header, behind, direction, &mut open) else { return Look::Other };
+        match behind.get(length..) {
+            Some(next) => rest = next,
+            None if seen + 1 == ENOUGH => {}
+            None => return Look::Perhaps,
+        }
+    }
+    Look::Frames
+}
+
+/// The length of a frame's payload where its header may be one; `open` tells that a header block goes on.
+fn fits(header: &[u8; HEADER], payload: &[u8], direction: Direction, open: &mut bool) -> Option<usize> {
+    let [a, b, c, kind, flags, w, x, y, z] = *header;
+    let length = u32::from_be_bytes([0, a, b, c]) as usize;
+    let stream = u32::from_be_bytes([w, x, y, z]);
+    let only = |known: u8| flags & !known == 0;
+    let from_server = direction == Direction::ToClient;
+    if stream >> 31 != 0 || *open != (kind == CONTINUATION) {
+        return None;
+    }
+    let odd = stream % 2 == 1;
+    let block = limits::LATE_FRAME_BYTES;
+    let fits = match kind {
+        DATA => {
+            odd && only(END_STREAM | PADDED)
+                && length <= limits::LATE_DATA_BYTES
+                && (length > 0 || flags == END_STREAM)
+        }
+        HEADERS => odd && only(END_STREAM | END_HEADERS | PADDED | PRIORITY) && (1..=block).contains(&length),
+        PRIORITY_FRAME => stream != 0 && flags == 0 && length == 5,
+        RST_STREAM => stream != 0 && flags == 0 && length == 4,
+        SETTINGS if flags == ACK => stream == 0 && length == 0,
+        SETTINGS => stream == 0 && flags == 0 && length.is_multiple_of(6) && length <= 600,
+        PUSH_PROMISE => from_server && odd && only(END_HEADERS | PADDED) && (5..=block).contains(&length),
+        PING => stream == 0 && only(ACK) && length == 8,
+        GOAWAY => stream == 0 && flags == 0 && (8..=block).contains(&length),
+        WINDOW_UPDATE => {
+            let increment = payload.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+            flags == 0 && length == 4 && increment.is_none_or(|by| by != 0 && by >> 31 == 0)
+        }
+        CONTINUATION => odd && only(END_HEADERS) && length <= block,
+        ALTSVC | ORIGIN => from_server && flags == 0 && length <= block,
+        PRIORITY_UPDATE => !from_server && stream == 0 && flags == 0 && (4..=block).contains(&length),
+        _ => false,
+    };
+    *open = match kind {
+        HEADERS | PUSH_PROMISE | CONTINUATION => flags & END_HEADERS == 0,
+        _ => false,
+    };
+    fits.then_some(length)
+}
+
+#[cfg(test)]
+mod tests;
