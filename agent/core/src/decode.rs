@@ -21,6 +21,7 @@ mod rerank;
 mod resource;
 pub(crate) mod rpc;
 mod sieve;
+pub(crate) mod unplaced;
 mod watsonx;
 
 use std::fmt::Debug;

@@ -7,7 +7,7 @@ mod support;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use support::flow;
-use trackway_core::call::{Call, Completion, Kind, Llm, Thread};
+use trackway_core::call::{Call, Completion, Fault, Kind, Llm, Thread};
 use trackway_core::flow::{Direction, Time};
 use trackway_core::http::{Event, RequestHead, ResponseHead};
 use trackway_core::observe::Reader;
@@ -169,4 +169,22 @@ fn another_socket_is_a_plain_call() {
     assert_eq!(calls.len(), 1);
     assert!(matches!(calls[0].kind, Kind::Plain));
     assert_eq!(calls[0].http.version, "websocket");
+}
+
+#[test]
+fn lost_messages_end_what_is_open() {
+    let mut socket = Socket::open("/v1/responses");
+    let create = || json!({"type": "response.create", "model": "gpt-5-codex", "input": []});
+    socket.client(create());
+    socket.server(json!({"type": "response.created", "response": {"id": "resp_1"}}));
+    // The first response's end was in there, and the next one must not be taken for it.
+    let fault = Fault { kind: "gap", detail: "900 bytes were not seen".into() };
+    socket.event(Event::Fault { id: Some(0), fault });
+    socket.server(completed("resp_1", json!([])));
+    socket.client(create());
+    socket.server(completed("resp_2", json!([])));
+    let calls = socket.close(Completion::Complete);
+    let seen: Vec<_> = calls.iter().map(|call| (call.completion, llm(call).response_id.as_deref())).collect();
+    assert_eq!(seen, [(Completion::Partial, Some("resp_1")), (Completion::Complete, Some("resp_2"))]);
+    assert_eq!(calls[0].faults.len(), 1);
 }

@@ -1,10 +1,12 @@
-//! What reading costs: megabytes a second on one core, of requests and of streamed answers, next to what
+//! What reading costs: megabytes a second on one core, of requests, of streamed answers, and of connections
+//! that only HTTP is known of, next to what
 //! general parsers need for the same bytes in the same interleaved rounds.
 //!
 //! The parsers do less than Trackway (they parse the JSON and throw it away); they show what there is to gain
 //! or lose by the choice of one.
 
 mod corpus;
+mod http;
 mod parsers;
 
 use std::hint::black_box;
@@ -49,6 +51,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for (title, path, stream) in corpus::streams().into_iter().filter(|it| it.0.contains(&options.only)) {
         let list = if path == corpus::CHAT { parsers::CHAT_STREAM } else { parsers::OTHER_STREAM };
         tables.push((title, stream.len(), measure(&stream, list, options)));
+    }
+    for (title, bytes, list) in http::corpora().into_iter().filter(|it| it.0.contains(&options.only)) {
+        tables.push((title, bytes.len(), measure(&bytes, list, options)));
     }
     if options.json {
         let rows = |rows: &[Row]| -> serde_json::Value {

@@ -201,7 +201,8 @@ impl Session {
         if self.response.lost {
             let begins = is_response_start(&bytes);
             if self.queue.is_empty() || !begins {
-                if begins {
+                // Before the first request it is an answer from before, or the rest of one.
+                if begins || self.joined && self.current.is_none() {
                     self.stray(exchanges);
                 }
                 return None;

@@ -38,9 +38,7 @@ impl Session {
         if piece_of_client && is_request_start(&piece.bytes) {
             return Some((Found::Http1 { answered: self.answered }, vec![Piece { gap: 0, ..piece }]));
         }
-        if !piece_of_client && is_response_start(&piece.bytes) {
-            self.answered = true;
-        }
+        self.answered |= !piece_of_client && is_response_start(&piece.bytes);
         let direction = piece.direction;
         let mut found = self.finders.get_mut(direction as usize)?.push(piece)?;
         // What waits in the other direction is looked at again there.

@@ -56,7 +56,13 @@ impl Exchange {
         let (_, _, rest) = target::split(&head.target);
         let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
         let place = Target { method: &head.method, path, headers: &head.headers };
-        let candidates = decode::candidates(&place);
+        // In HTTP/2, no target is one that was said before the connection was joined.
+        let unplaced = head.target.is_empty() && matches!(head.method.as_str(), "" | "POST");
+        let candidates = if unplaced {
+            decode::unplaced::candidates(&http.host, http.port)
+        } else {
+            decode::candidates(&place)
+        };
         let mark = rpc::Mark::new(&place, query);
         let relevant = !candidates.is_empty() || socket::claims(path);
         let begin = |most, gate| {

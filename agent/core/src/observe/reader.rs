@@ -61,6 +61,7 @@ impl Reader {
                             kind: "limit.streams",
                             detail: format!("more than {} exchanges at once", limits::STREAMS),
                         },
+                        out,
                     );
                 }
                 let mut exchange = Exchange::new(&self.flow, self.next, &head, first_byte);
@@ -106,14 +107,20 @@ impl Reader {
                     }
                 }
             }
-            Event::Fault { id, fault } => self.fault(id, fault),
+            Event::Fault { id, fault } => self.fault(id, fault, out),
         }
     }
 
-    fn fault(&mut self, id: Option<ExchangeId>, fault: Fault) {
+    fn fault(&mut self, id: Option<ExchangeId>, fault: Fault, out: &mut Vec<Call>) {
         match id {
             Some(id) => {
                 if let Some(exchange) = self.open.get_mut(&id) {
+                    // Each of these kinds says that a message, or more, is not given out.
+                    if ["gap", "websocket", "encoding", "limit.frame"].contains(&fault.kind)
+                        && let Some(session) = exchange.session()
+                    {
+                        session.lose(&fault, out);
+                    }
                     exchange.fault(fault);
                 }
             }

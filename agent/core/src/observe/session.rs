@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::exchange::completed;
 use super::target;
-use crate::call::{Call, Completion, Kind, Llm};
+use crate::call::{Call, Completion, Fault, Kind, Llm};
 use crate::decode::{self, Faults, identity, socket};
 use crate::flow::{Direction, Time};
 use crate::http::Headers;
@@ -19,6 +19,10 @@ pub(super) struct Session {
     open: VecDeque<Open>,
     /// Calls that were begun.
     turns: usize,
+    /// When the last message came.
+    last: Time,
+    /// Messages were lost, and more may be.
+    lossy: bool,
 }
 
 #[derive(Debug)]
@@ -33,7 +37,8 @@ impl Session {
     pub(super) fn new(base: Call, headers: &Headers) -> Self {
         let mut llm = Box::new(decode::begin(socket::format(), &base.http.host, base.http.port));
         identity::from_headers(headers, &mut llm);
-        Self { base: Box::new(base), llm, open: VecDeque::new(), turns: 0 }
+        let last = base.start;
+        Self { base: Box::new(base), llm, open: VecDeque::new(), turns: 0, last, lossy: false }
     }
 
     /// Takes one message; appends the call that it completed. `next` numbers the calls of the connection.
@@ -45,6 +50,7 @@ impl Session {
         next: &mut u64,
         out: &mut Vec<Call>,
     ) {
+        self.last = time;
         match direction {
             Direction::ToOrigin => self.request(bytes, time, next),
             Direction::ToClient => self.answer(bytes, time, out),
@@ -85,11 +91,21 @@ impl Session {
         }
     }
 
+    /// Messages were lost, maybe the end of a call and the beginning of another: what is open ends here, so
+    /// that nothing is taken for its.
+    pub(super) fn lose(&mut self, fault: &Fault, out: &mut Vec<Call>) {
+        self.lossy = true;
+        for mut open in self.open.drain(..) {
+            open.faults.push(fault.clone());
+            out.push(open.finish(Completion::Partial, self.last));
+        }
+    }
+
     /// The connection ended: appends what was open, and tells how many calls there were.
     pub(super) fn close(&mut self, completion: Completion, time: Time, out: &mut Vec<Call>) -> usize {
         for open in self.open.drain(..) {
             let completion = match completion {
-                _ if open.call.first_byte.is_none() => Completion::Unanswered,
+                _ if open.call.first_byte.is_none() && !self.lossy => Completion::Unanswered,
                 Completion::Complete => Completion::Partial,
                 other => other,
             };
