@@ -111,6 +111,8 @@ pub enum Event {
 #[derive(Debug, Default)]
 pub struct Connection {
     start: Start,
+    /// The server has said nothing since it began anew.
+    anew: bool,
     protocol: Protocol,
     exchanges: Exchanges,
     offsets: [u64; 2],
@@ -178,9 +180,10 @@ impl Connection {
             && slice.bytes.starts_with(sniff::PREFACE)
     }
 
-    /// Begins anew where the streams are, after a close.
-    pub fn renew(&mut self) {
-        *self = Self { offsets: self.offsets, ..Self::starting(self.start) };
+    /// Begins anew with that slice, after a close. The offsets may go on or begin anew too.
+    pub fn renew(&mut self, slice: &Slice) {
+        let [_, other] = self.offsets;
+        *self = Self { offsets: [slice.offset, other], anew: true, ..Self::starting(self.start) };
     }
 
     /// Whether something is spoken on it that is read here.
@@ -192,6 +195,9 @@ impl Connection {
     pub fn push(&mut self, slice: Slice, out: &mut Vec<Event>) {
         let Slice { direction, offset, mut bytes, time } = slice;
         let expected = &mut self.offsets[direction as usize];
+        if direction == Direction::ToClient && std::mem::take(&mut self.anew) {
+            *expected = offset.min(*expected);
+        }
         let gap = offset.saturating_sub(*expected);
         // Bytes that were already seen are not read twice.
         let seen = usize::try_from(expected.saturating_sub(offset)).unwrap_or(usize::MAX);

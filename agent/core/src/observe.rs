@@ -44,7 +44,7 @@ impl Observer {
         // Whoever names connections by where they lie in memory may give a name again.
         if self.connection.is_replaced(&slice) {
             self.connection.close(Close::Proxy, slice.time, &mut self.events);
-            self.connection.renew();
+            self.connection.renew(&slice);
         }
         self.connection.push(slice, &mut self.events);
         self.read(out);

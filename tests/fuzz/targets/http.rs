@@ -46,7 +46,7 @@ fn drive(mut connection: Connection, data: &[u8], mut skip: usize) {
         if connection.is_replaced(&slice) {
             connection.close(Close::Proxy, slice.time, &mut events);
             check(std::mem::take(&mut events));
-            connection.renew();
+            connection.renew(&slice);
         }
         connection.push(slice, &mut events);
     }

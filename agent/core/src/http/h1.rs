@@ -12,6 +12,7 @@ use crate::limits;
 
 mod head;
 mod lane;
+mod lost;
 
 use head::{Body, Taken};
 use lane::{Lane, State, split};
@@ -42,19 +43,6 @@ struct Pending {
 }
 
 impl Session {
-    /// A connection that is read from a request on which may not be its first.
-    pub(super) fn joined() -> Self {
-        let response = Lane { lost: true, ..Lane::default() };
-        Self { response, doubt: true, joined: true, ..Self::default() }
-    }
-
-    /// A response came whose request was not seen. It is counted once.
-    pub(super) fn stray(&mut self, exchanges: &mut Exchanges) {
-        if !std::mem::replace(&mut self.stray, true) {
-            exchanges.fault(None, "join.response", "an answer whose request was not seen");
-        }
-    }
-
     /// Takes bytes; tells when the connection leaves HTTP/1.
     pub(super) fn push(&mut self, piece: Piece, exchanges: &mut Exchanges) -> Option<Switch> {
         let mut work = VecDeque::from([piece]);
@@ -200,11 +188,14 @@ impl Session {
         }
         if self.response.lost {
             let begins = is_response_start(&bytes);
-            if self.queue.is_empty() || !begins {
+            if self.queue.is_empty() {
                 // Before the first request it is an answer from before, or the rest of one.
                 if begins || self.joined && self.current.is_none() {
                     self.stray(exchanges);
                 }
+                return None;
+            }
+            if !begins && !self.response.opens(&bytes, time) {
                 return None;
             }
             self.response.lost = false;
@@ -363,43 +354,6 @@ impl Session {
         }
     }
 
-    /// The request direction makes no sense from here on.
-    fn lose_requests(&mut self, time: Time, exchanges: &mut Exchanges) {
-        if !matches!(self.request.state, State::Head)
-            && let Some(id) = self.current
-        {
-            exchanges.damage(id);
-            exchanges.request_end(id, time);
-        }
-        self.request = Lane { lost: true, ..Lane::default() };
-        self.doubt = true;
-        // What waits came before the requests that may be seen from here on, so it answers a lost one.
-        if !self.response.held.is_empty() {
-            self.response = Lane { lost: true, ..Lane::default() };
-            self.stray(exchanges);
-        }
-    }
-
-    /// The response direction makes no sense from here on, so no answer can be told from another.
-    fn lose_responses(&mut self, time: Time, exchanges: &mut Exchanges) {
-        for pending in self.queue.drain(..) {
-            exchanges.finish(pending.id, Completion::Partial, time);
-        }
-        if matches!(self.request.state, State::Await) {
-            self.request.state = State::Head;
-            self.request.lost = true;
-        }
-        self.response = Lane { lost: true, ..Lane::default() };
-    }
-
-    /// A request came before the answer to the one before it was whole. Clients write it in the same piece
-    /// where they pipeline at all, so this is another connection, or the answer was lost.
-    fn replace(&mut self, time: Time, exchanges: &mut Exchanges) {
-        self.lose_responses(time, exchanges);
-        self.doubt = true;
-        exchanges.fault(None, "join.order", "the request before it was not answered in full");
-    }
-
     /// Keeps bytes until the other direction has said what they are.
     fn hold(&mut self, piece: Piece, exchanges: &mut Exchanges) -> Option<Switch> {
         let lane = match piece.direction {
@@ -412,10 +366,7 @@ impl Session {
             if lane.held.first().is_some_and(|piece| {
                 piece.direction == Direction::ToClient && is_response_start(&piece.bytes)
             }) {
-                // The request was lost, and the gap that tells of it is still to come.
-                self.response = Lane { lost: true, ..Lane::default() };
-                self.doubt = true;
-                self.stray(exchanges);
+                self.disown(exchanges);
                 return None;
             }
             exchanges.fault(None, "limit.held", "too many bytes that the other direction does not explain");

@@ -80,3 +80,8 @@ pub(super) fn is_response_start(slice: &[u8]) -> bool {
         status.iter().all(u8::is_ascii_digit) && matches!(behind.first(), None | Some(b' ' | b'\r' | b'\n'))
     })
 }
+
+/// Whether more bytes can make it begin as a response does.
+pub(super) fn may_be_response(slice: &[u8]) -> bool {
+    b"HTTP/1.1 ".starts_with(slice) || b"HTTP/1.0 ".starts_with(slice)
+}

@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::head::{Body, Collector};
-use crate::flow::Direction;
+use crate::flow::{Direction, Time};
 use crate::http::ExchangeId;
 use crate::http::chunk::Chunked;
 use crate::http::exchange::{Exchanges, Piece};
+use crate::http::sniff::{is_response_start, may_be_response};
+use crate::limits;
 
 /// One direction.
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub(super) struct Lane {
     pub(super) lost: bool,
     pub(super) held: Vec<Piece>,
     pub(super) held_bytes: usize,
+    /// The first bytes of what may be a response, where the way was lost and they came one by one.
+    pub(super) opening: Vec<(u8, Time)>,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +40,33 @@ impl Lane {
     /// Whether nothing of a message has come since the last one.
     pub(super) fn is_between(&self) -> bool {
         matches!(self.state, State::Head) && self.head.is_empty()
+    }
+
+    /// Whether a short slice and those right before it begin a response. What came before the slice is in the
+    /// head then.
+    pub(super) fn opens(&mut self, slice: &[u8], time: Time) -> bool {
+        if slice.len() > limits::OPENING_BYTES {
+            self.opening.clear();
+            return false;
+        }
+        let before = self.opening.len();
+        self.opening.extend(slice.iter().map(|byte| (*byte, time)));
+        let bytes: Vec<u8> = self.opening.iter().map(|(byte, _)| *byte).collect();
+        if is_response_start(&bytes) {
+            for (byte, time) in self.opening.drain(..).take(before) {
+                // No head ends in so few bytes.
+                let _more = self.head.take(&mut Bytes::from(vec![byte]), time);
+            }
+            return true;
+        }
+        if !may_be_response(&bytes) {
+            self.opening.clear();
+            // The slice itself may be the beginning.
+            if may_be_response(slice) {
+                self.opening.extend(slice.iter().map(|byte| (*byte, time)));
+            }
+        }
+        false
     }
 
     pub(super) fn release(&mut self, work: &mut VecDeque<Piece>) {

@@ -137,6 +137,7 @@ fn fits(header: &[u8; HEADER], payload: &[u8], direction: Direction, open: &mut 
     if stream >> 31 != 0 || *open != (kind == CONTINUATION) {
         return None;
     }
+    // Streams that a server opens by pushing are not looked for.
     let odd = stream % 2 == 1;
     let block = limits::LATE_FRAME_BYTES;
     let fits = match kind {
@@ -146,8 +147,8 @@ fn fits(header: &[u8; HEADER], payload: &[u8], direction: Direction, open: &mut 
                 && (length > 0 || flags == END_STREAM)
         }
         HEADERS => odd && only(END_STREAM | END_HEADERS | PADDED | PRIORITY) && (1..=block).contains(&length),
-        PRIORITY_FRAME => stream != 0 && flags == 0 && length == 5,
-        RST_STREAM => stream != 0 && flags == 0 && length == 4,
+        PRIORITY_FRAME => odd && flags == 0 && length == 5,
+        RST_STREAM => odd && flags == 0 && length == 4,
         SETTINGS if flags == ACK => stream == 0 && length == 0,
         SETTINGS => stream == 0 && flags == 0 && length.is_multiple_of(6) && length <= 600,
         PUSH_PROMISE => from_server && odd && only(END_HEADERS | PADDED) && (5..=block).contains(&length),
@@ -155,10 +156,13 @@ fn fits(header: &[u8; HEADER], payload: &[u8], direction: Direction, open: &mut 
         GOAWAY => stream == 0 && flags == 0 && (8..=block).contains(&length),
         WINDOW_UPDATE => {
             let increment = payload.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
-            flags == 0 && length == 4 && increment.is_none_or(|by| by != 0 && by >> 31 == 0)
+            (odd || stream == 0)
+                && flags == 0
+                && length == 4
+                && increment.is_none_or(|by| by != 0 && by >> 31 == 0)
         }
         CONTINUATION => odd && only(END_HEADERS) && length <= block,
-        ALTSVC | ORIGIN => from_server && flags == 0 && length <= block,
+        ALTSVC | ORIGIN => from_server && stream == 0 && flags == 0 && (2..=block).contains(&length),
         PRIORITY_UPDATE => !from_server && stream == 0 && flags == 0 && (4..=block).contains(&length),
         _ => false,
     };

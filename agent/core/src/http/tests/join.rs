@@ -255,3 +255,36 @@ proptest! {
         check(&lossy(Driver::joining(), &turns, &[usize::MAX], &kept), &truth);
     }
 }
+
+#[test]
+fn answers_may_come_byte_by_byte() {
+    let mut driver = Driver::joining();
+    driver.send(S, "0\r\n\r\n").send(C, "GET / HTTP/1.1\r\n\r\n");
+    for byte in b"0\r\n\r\nHTHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" {
+        driver.send(S, [*byte]);
+    }
+    let (exchanges, faults) = driver.close(Close::Clean);
+    assert_eq!(exchanges[0].end, Some((Completion::Complete, 0, 2)));
+    assert_eq!(faults, ["join.response"]);
+}
+
+#[test]
+fn a_request_that_is_not_answered_gets_no_later_answer() {
+    let mut driver = Driver::joining();
+    driver.send(C, "GET /a HTTP/1.1\r\n\r\n").send(S, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    driver.send(C, "GET /b HTTP/1.1\r\n\r\n").send(S, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let (exchanges, faults) = driver.close(Close::Clean);
+    let ends: Vec<_> = exchanges.iter().map(|exchange| exchange.end.unwrap()).collect();
+    assert_eq!(ends, [(Completion::Partial, 0, 4), (Completion::Complete, 0, 2)]);
+    assert_eq!(faults, ["join.order"]);
+}
+
+#[test]
+fn what_is_not_http_stays_unread() {
+    let mut driver = Driver::joining();
+    for number in (0..200_000_u32).step_by(7) {
+        driver.send(C, format!("SELECT {number}").repeat(20)).send(S, number.to_be_bytes().repeat(300));
+    }
+    assert!(!driver.connection.is_read());
+    assert_eq!(driver.close(Close::Clean), (vec![], vec![]));
+}
