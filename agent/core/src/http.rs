@@ -23,7 +23,8 @@
 //!   were under way in it end as `Partial`; what lost header blocks have put into the compression's table is
 //!   unknown from then on, and fields that refer to it are left out, with a fault `h2.joined` that says which
 //!   may be among them.
-//! - One direction of a WebSocket is silent from then on.
+//! - One direction of a WebSocket is skipped until a slice is whole frames and begins with a text that is a JSON
+//!   object (fault `websocket`).
 //!
 //! # Joining
 //!

@@ -8,6 +8,8 @@ use crate::encoding::inflate::Inflate;
 use crate::flow::{Direction, Time};
 use crate::limits;
 
+mod find;
+
 // Opcodes of RFC 6455, section 5.2.
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
@@ -107,14 +109,19 @@ impl Session {
         let id = self.id;
         let lane = &mut self.lanes[direction as usize];
         if lane.lost {
-            return;
-        }
-        if gap > 0 {
+            if !find::begins(&bytes, direction) {
+                return;
+            }
+            // Whoever pairs messages has to know that some are missing.
+            exchanges.fault(Some(id), "websocket", "frames were found again behind what was lost");
+            lane.lost = false;
+        } else if gap > 0 {
             exchanges.fault(Some(id), "gap", format!("{gap} bytes were not seen"));
             if !lane.skip(gap) {
                 exchanges.damage(id);
-                *lane = Lane { lost: true, ..Lane::default() };
-                return;
+                lane.lose();
+                // What comes with the gap may begin with a frame.
+                return self.push(Piece { direction, gap: 0, bytes, time }, exchanges);
             }
             exchanges.wire(id, direction, gap);
         }
@@ -141,7 +148,7 @@ impl Session {
                         Err(detail) => {
                             exchanges.fault(Some(id), "websocket", detail);
                             exchanges.damage(id);
-                            *lane = Lane { lost: true, ..Lane::default() };
+                            lane.lose();
                             return;
                         }
                     }
@@ -208,6 +215,16 @@ impl Lane {
         }
         self.state = State::Payload { left, mask, position: 0, control, last };
         Ok(opcode)
+    }
+
+    /// The frames make no sense until some are found again. What later messages refer to is gone.
+    fn lose(&mut self) {
+        let mut deflate = self.deflate.take();
+        if let Some(deflate) = &mut deflate {
+            deflate.broken = deflate.takeover;
+            deflate.inflate.reset();
+        }
+        *self = Self { lost: true, deflate, ..Self::default() };
     }
 
     /// Takes part of a message.

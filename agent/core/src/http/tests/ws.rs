@@ -168,6 +168,39 @@ fn gaps() {
 }
 
 #[test]
+fn frames_are_found_again() {
+    let run = |extensions: &str, then: &[Vec<u8>]| {
+        let mut driver = Driver::default();
+        driver.send(C, REQUEST).send(S, accept(extensions).bytes).send(S, frame(S, 0x81, b"before"));
+        driver.lose(S, 7);
+        then.iter().for_each(|slice| drop(driver.send(S, slice)));
+        // The other direction loses its way too.
+        driver.lose(C, 3).send(C, frame(C, 0x81, b"no object")).send(C, frame(C, 0x81, b"{\"a\":1}"));
+        let exchange = driver.close(Close::Clean).0.remove(0);
+        assert_eq!(exchange.messages[0], [(true, b"{\"a\":1}".to_vec())]);
+        assert_eq!(exchange.end.unwrap().0, Completion::Partial);
+        let texts = exchange.messages[1].iter().map(|(_, text)| String::from_utf8_lossy(text).into_owned());
+        (texts.collect::<Vec<_>>(), exchange.faults)
+    };
+    let object = frame(S, 0x81, b"{\"type\": \"x\"}");
+    let text = frame(S, 0x81, b"text");
+    let (texts, faults) = run("", &[b"tail".to_vec(), text.clone(), [object.clone(), text.clone()].concat()]);
+    assert_eq!(texts, ["before", "{\"type\": \"x\"}", "text"]);
+    assert_eq!(faults, ["gap", "websocket", "gap", "websocket"]);
+    // Not to its last byte, of the wrong direction, and no JSON.
+    for no in [[&object[..], b"x"].concat(), frame(C, 0x81, b"{}"), frame(S, 0x81, b"{text}")] {
+        assert_eq!(run("", &[no, text.clone()]).0, ["before"]);
+    }
+    // What refers to a lost message is lost too; what stands alone is not.
+    let mut deflater = Deflater(Compress::new(Compression::default(), false), false);
+    let coded = frame(S, 0xc1, &deflater.message(b"compressed"));
+    let extension = "permessage-deflate";
+    assert_eq!(run(extension, &[object.clone(), coded.clone()]).0.len(), 2);
+    let extension = "permessage-deflate; server_no_context_takeover";
+    assert_eq!(run(extension, &[object, coded]).0.last().unwrap(), "compressed");
+}
+
+#[test]
 fn messages_are_bounded() {
     let mut deflater = Deflater(Compress::new(Compression::best(), false), true);
     let bomb = {
@@ -191,6 +224,37 @@ fn messages_are_bounded() {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is lost, each message that is given out was sent, and in that order.
+    #[test]
+    fn losing_slices(
+        sizes in prop::collection::vec((any::<bool>(), 0usize..300, any::<bool>()), 1..20),
+        cuts in prop::collection::vec(1usize..200, 1..20),
+        kept in prop::collection::vec(prop::bool::weighted(0.8), 1..40),
+    ) {
+        let mut driver = Driver::default();
+        driver.send(C, REQUEST).send(S, accept("").bytes);
+        let (mut cuts, mut kept) = (cuts.iter().cycle(), kept.iter().cycle());
+        let mut sent = [Vec::new(), Vec::new()];
+        for (number, (client, size, whole)) in sizes.into_iter().enumerate() {
+            let direction = if client { C } else { S };
+            let text = format!("{{\"n\": {number}, \"x\": \"{}\"}}", "{}".repeat(size));
+            let bytes = frame(direction, 0x81, text.as_bytes());
+            sent[direction as usize].push((true, text.into_bytes()));
+            for slice in bytes.chunks(if whole { usize::MAX } else { *cuts.next().unwrap() }) {
+                if *kept.next().unwrap() {
+                    driver.send(direction, slice);
+                } else {
+                    driver.lose(direction, slice.len() as u64);
+                }
+            }
+        }
+        let exchange = driver.close(Close::Clean).0.remove(0);
+        for (read, sent) in exchange.messages.iter().zip(&sent) {
+            let mut sent = sent.iter();
+            prop_assert!(read.iter().all(|message| sent.any(|other| other == message)));
+        }
+    }
 
     #[test]
     fn random_frames_are_survived(slices in random_slices()) {
