@@ -27,6 +27,7 @@ pub use clients::Clients;
 pub use programs::{Check, probe};
 use programs::{HOOKS, Plain, SYSCALLS, reason};
 use records::Clock;
+pub use records::TICK_NS;
 pub use tap::{Chunk, Peer, Probe, Standing, What, Wish, supported};
 
 /// Built by `cargo xtask ebpf`. BPF bytecode has no host architecture: only its byte order matters, and this
@@ -138,7 +139,7 @@ impl Kernel {
         })
     }
 
-    /// The key of a process that runs, from its start in ticks of `/proc/PID/stat`.
+    /// The key of a process that runs, from its start in ticks of `/proc/PID/stat`: up to one of them too early.
     pub fn key(&self, pid: u32, start_ticks: u64) -> ProcessKey {
         self.clock.process(pid, start_ticks.saturating_mul(records::TICK_NS))
     }

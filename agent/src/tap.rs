@@ -67,7 +67,9 @@ impl Tap {
         match &chunk.what {
             What::Text { .. } | What::Clear { .. } => {
                 let socket = chunk.descriptor.and_then(|number| self.sockets.get(chunk.process.pid, number));
-                self.flows.bytes(chunk, socket, events);
+                let images = &self.images;
+                let probe = |site| images.lock().unwrap_or_else(PoisonError::into_inner).at(site);
+                self.flows.bytes(chunk, socket, probe, events);
             }
             What::Freed => self.flows.freed(&chunk, events),
             What::Hello { .. } => self.sockets.hello(&chunk),

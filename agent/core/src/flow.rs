@@ -44,8 +44,17 @@ pub enum Plane {
     Redirect,
     /// The client was told of the proxy by its environment.
     Explicit,
-    /// Read by probes where the process hands its bytes to its TLS library.
-    Tap,
+    /// Read inside the process: by probes where it hands its bytes to this TLS library, or else from its socket.
+    Tap(Option<Probe>),
+}
+
+/// Which TLS library's functions gave bytes, and how they were found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Probe {
+    /// The library's name.
+    pub library: &'static str,
+    /// How its functions were found (`dynsym`, `symtab`, …).
+    pub method: &'static str,
 }
 
 /// Whether a connection's bytes were seen from the first on.

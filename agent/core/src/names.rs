@@ -162,6 +162,8 @@ names! {
     RUN_UNANSWERED = "agent.run.tools_unanswered";
     TOOL_TIMES = "trackway.tool.times";
     CAPTURE_PLANE = "trackway.capture.plane";
+    CAPTURE_LIBRARY = "trackway.capture.library";
+    CAPTURE_METHOD = "trackway.capture.method";
     COMPLETION = "trackway.completion";
     FAULTS = "trackway.faults";
     UNREAD_REASON = "trackway.unread.reason";

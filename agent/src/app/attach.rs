@@ -135,6 +135,7 @@ impl<'a> Watch<'a> {
         if let Some(pid) = self.options.pid.iter().find(|pid| !found.contains_key(pid)) {
             return Err(Error::Gone(*pid));
         }
+        self.roots.meet(&found);
         for root in self.roots.choose(&found) {
             self.enter(root.key, &root.command)?;
             for below in roots::below(&found, root.key.pid) {
@@ -216,7 +217,9 @@ impl<'a> Watch<'a> {
         }
         let busy = !facts.is_empty() || !chunks.is_empty();
         let mut events = std::mem::take(&mut self.events);
-        for chunk in chunks.drain(..) {
+        facts.iter_mut().for_each(|fact| self.roots.rename_in(fact));
+        for mut chunk in chunks.drain(..) {
+            self.roots.rename(&mut chunk.process);
             let owner = self.roots.owner(chunk.process.pid);
             if let Some(ledger) = owner.and_then(|root| self.ledgers.get_mut(&root)) {
                 ledger.stdio(&chunk, &self.kernel);

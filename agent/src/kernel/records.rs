@@ -37,15 +37,14 @@ impl Clock {
         self.wall(read(ClockId::CLOCK_BOOTTIME))
     }
 
-    /// A process's key. Its start counts in hundredths of a second, as `/proc` tells it: so a process that was there
-    /// before us has the same name from either side.
+    /// A process's key.
     pub(super) fn process(self, pid: u32, started_ns: u64) -> ProcessKey {
-        ProcessKey { pid, started: self.wall(started_ns / TICK_NS * TICK_NS) }
+        ProcessKey { pid, started: self.wall(started_ns) }
     }
 }
 
 /// A tick of the clock in `/proc/PID/stat` (`USER_HZ`, `include/asm-generic/param.h`).
-pub(super) const TICK_NS: u64 = 10_000_000;
+pub const TICK_NS: u64 = 10_000_000;
 
 fn read(clock: ClockId) -> u64 {
     let nanos = |t: nix::sys::time::TimeSpec| {

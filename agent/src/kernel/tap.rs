@@ -80,6 +80,8 @@ pub struct Chunk {
     pub direction: Direction,
     /// The descriptor that was used, where it is known.
     pub descriptor: Option<u32>,
+    /// The site of the probe that gave it.
+    pub site: Option<u32>,
     /// What it is.
     pub what: What,
 }
@@ -160,6 +162,13 @@ pub(super) struct Tap {
 pub struct Standing {
     links: Vec<UProbeLink>,
     sites: Vec<u32>,
+}
+
+impl Standing {
+    /// The sites of the probes, in their order.
+    pub fn sites(&self) -> &[u32] {
+        &self.sites
+    }
 }
 
 impl Tap {
@@ -261,7 +270,7 @@ fn chunk(record: &[u8], clock: Clock) -> Option<Chunk> {
     let word = |at: usize| Some(u32::from_ne_bytes(*head.get(at..)?.first_chunk()?));
     let (time, started, connection, offset) = (long(0)?, long(8)?, long(16)?, long(24)?);
     let (kind, pid, tid, direction) = (word(32)?, word(36)?, word(40)?, word(44)?);
-    let (descriptor, bytes) = (word(48)?, word(52)?);
+    let (descriptor, bytes, site) = (word(48)?, word(52)?, word(56)?);
     let payload = payload.get(..usize::try_from(bytes).ok()?)?;
     let what = match kind {
         abi::chunk::TEXT => What::Text { offset, bytes: payload.to_vec() },
@@ -283,6 +292,7 @@ fn chunk(record: &[u8], clock: Clock) -> Option<Chunk> {
         connection,
         direction: if direction == abi::SENT { Direction::ToOrigin } else { Direction::ToClient },
         descriptor: descriptor.checked_sub(1),
+        site: site.checked_sub(1),
         what,
     })
 }

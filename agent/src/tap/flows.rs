@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Slice, Start, Time};
+use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Probe, Slice, Start, Time};
 use trackway_proxy::tap::Event;
 
 use super::sockets::Socket;
@@ -35,7 +35,13 @@ struct Open {
 
 impl Flows {
     /// Bytes passed.
-    pub(super) fn bytes(&mut self, chunk: Chunk, socket: Option<&Socket>, events: &mut Vec<Event>) {
+    pub(super) fn bytes(
+        &mut self,
+        chunk: Chunk,
+        socket: Option<&Socket>,
+        probe: impl FnOnce(u32) -> Option<Probe>,
+        events: &mut Vec<Event>,
+    ) {
         let (tls, offset, bytes) = match chunk.what {
             What::Text { offset, bytes } => (true, offset, bytes),
             What::Clear { offset, bytes } => (false, offset, bytes),
@@ -54,7 +60,7 @@ impl Flows {
             events.push(Event::Opened(Flow {
                 id,
                 process: Some(chunk.process),
-                plane: Plane::Tap,
+                plane: Plane::Tap(chunk.site.and_then(probe)),
                 // A socket in the clear is read from its first byte on.
                 start: if tls { Start::Unknown } else { Start::Seen },
                 host: socket.and_then(|socket| socket.host.clone()),

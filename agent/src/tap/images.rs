@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use trackway_core::flow::Probe;
 use trackway_image::{Library, Method};
 
 use super::maps::Key;
@@ -49,6 +50,8 @@ pub(super) struct Image {
 #[derive(Debug, Default)]
 pub struct Images {
     known: HashMap<Key, Image>,
+    /// What stands at each site.
+    sites: HashMap<u32, Probe>,
     /// The files of each process, its executable first.
     processes: BTreeMap<u32, Vec<Key>>,
     /// Files and processes that there was no room for.
@@ -75,6 +78,16 @@ impl Images {
         let room = self.known.len() < IMAGES && self.processes.len() < TAPPED;
         self.left += u64::from(!room);
         room
+    }
+
+    /// Remembers what stands at sites.
+    pub(super) fn stands(&mut self, sites: impl Iterator<Item = (u32, Probe)>) {
+        self.sites.extend(sites);
+    }
+
+    /// What stands at a site.
+    pub(super) fn at(&self, site: u32) -> Option<Probe> {
+        self.sites.get(&site).copied()
     }
 
     pub(super) fn insert(

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use trackway_abi::tap::{self as abi, Site};
-use trackway_image::{Kind, Ok as Rule, Place, Tls};
+use trackway_core::flow::Probe as Label;
+use trackway_image::{Kind, Library, Method, Ok as Rule, Place, Tls};
 
 use super::images::{Found, Images};
 use super::maps::{self, Code};
@@ -129,6 +130,7 @@ impl Work {
             trackway_image::look(&bytes, |build| code.debug(build)).map_err(|error| error.to_string())
         });
         let (mut found, mut refused, mut probes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut labels = Vec::new();
         match looked {
             Ok(image) => {
                 refused.extend(image.refused.into_iter().map(|refusal| refusal.reason));
@@ -141,6 +143,8 @@ impl Work {
                         probes: of.len(),
                         cheap: tls.hooks.iter().filter(|hook| hook.emulated).count(),
                     });
+                    let label = Label { library: library(tls.library), method: method(tls.method) };
+                    labels.extend(of.iter().map(|_| label));
                     probes.extend(of);
                 }
             }
@@ -151,7 +155,10 @@ impl Work {
         if !probes.is_empty() {
             let path = PathBuf::from(format!("/proc/self/fd/{}", code.file.as_raw_fd()));
             match self.attach(&path, &probes) {
-                Ok(stands) => standing = Some(stands),
+                Ok(stands) => {
+                    self.images().stands(stands.sites().iter().copied().zip(labels));
+                    standing = Some(stands);
+                }
                 Err(why) => {
                     self.refused.insert(format!("{}: {why}", code.name.display()));
                     refused.push(why);
@@ -187,6 +194,27 @@ impl Work {
     }
 }
 
+fn library(library: Library) -> &'static str {
+    match library {
+        Library::OpenSsl => "openssl",
+        Library::BoringSsl => "boringssl",
+        Library::GnuTls => "gnutls",
+        Library::Go => "go",
+        Library::Rustls => "rustls",
+    }
+}
+
+fn method(method: Method) -> &'static str {
+    match method {
+        Method::Dynsym => "dynsym",
+        Method::Symtab => "symtab",
+        Method::DebugFile => "debug_file",
+        Method::Pclntab => "pclntab",
+        Method::Signature => "signature",
+        Method::CrossReference => "cross_reference",
+    }
+}
+
 /// What was found, as the kernel's side wants it.
 fn probes(tls: &Tls) -> Vec<Probe> {
     let enters = |function: &str, kind: Kind| {
@@ -200,6 +228,7 @@ fn probes(tls: &Tls) -> Vec<Probe> {
             Kind::Leave if enters(hook.function, Kind::EnterWrite) => abi::site::LEAVE_WRITE,
             Kind::Leave => abi::site::LEAVE_READ,
             Kind::Free => abi::site::FREE,
+            Kind::Received => abi::site::ARRIVED,
         };
         let (rule, ok) = match site.ok {
             Rule::Always => (abi::rule::ALWAYS, Place::None),
@@ -209,9 +238,12 @@ fn probes(tls: &Tls) -> Vec<Probe> {
         let site = Site {
             kind,
             rule,
+            vectored: u32::from(site.vectored),
+            reserved: 0,
             thread: place(site.thread),
             connection: place(site.connection),
             buffer: place(site.buffer),
+            length: place(site.length),
             out: place(site.out),
             ok: place(ok),
             count: place(site.count),
@@ -222,13 +254,14 @@ fn probes(tls: &Tls) -> Vec<Probe> {
 }
 
 fn place(place: Place) -> abi::Place {
-    let at = |kind, register, offset| abi::Place { kind, register, offset };
+    let at = |kind, register, offset| abi::Place { kind, register, reserved: 0, offset };
     match place {
         Place::None => abi::Place::default(),
         Place::Register32(register) => at(abi::place::REGISTER32, register, 0),
         Place::Register64(register) => at(abi::place::REGISTER64, register, 0),
-        Place::Memory32 { register, offset } => at(abi::place::MEMORY32, register, offset),
-        Place::Memory64 { register, offset } => at(abi::place::MEMORY64, register, offset),
+        Place::Memory32 { register, offset } => at(abi::place::MEMORY32, register, offset.into()),
+        Place::Memory64 { register, offset } => at(abi::place::MEMORY64, register, offset.into()),
+        Place::Sum { register, offset } => at(abi::place::SUM, register, offset),
         Place::Out32 => at(abi::place::OUT32, 0, 0),
         Place::Out64 => at(abi::place::OUT64, 0, 0),
     }

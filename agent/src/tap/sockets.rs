@@ -76,7 +76,7 @@ impl Sockets {
         let flow = Flow {
             id: FlowId(FIRST + self.count),
             process: Some(socket.process),
-            plane: Plane::Tap,
+            plane: Plane::Tap(None),
             start: Start::Seen,
             host: socket.host,
             destination: socket.address,
@@ -109,6 +109,7 @@ impl Sockets {
                     connection: socket.connection,
                     direction: Direction::ToOrigin,
                     descriptor: Some(key.1),
+                    site: None,
                     what: What::Freed,
                 };
                 (key.1, chunk)

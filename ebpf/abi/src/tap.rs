@@ -25,8 +25,10 @@ pub struct Place {
     pub kind: u8,
     /// Index of the 8-byte word in `struct pt_regs`.
     pub register: u8,
+    /// Zero.
+    pub reserved: u16,
     /// Bytes from where the register points.
-    pub offset: i16,
+    pub offset: i32,
 }
 
 /// Kinds of [`Place`].
@@ -45,8 +47,8 @@ pub mod place {
     pub const OUT32: u8 = 5;
     /// Eight bytes where the operation's `out` points.
     pub const OUT64: u8 = 6;
-    /// What the pointer in eight bytes of memory points to.
-    pub const BEHIND64: u8 = 7;
+    /// A register and the offset, added.
+    pub const SUM: u8 = 7;
 }
 
 /// Kinds of [`Site`].
@@ -61,6 +63,8 @@ pub mod site {
     pub const LEAVE_READ: u32 = 4;
     /// A connection's object is given back.
     pub const FREE: u32 = 5;
+    /// Bytes that were read lie in the buffer, all of its length.
+    pub const ARRIVED: u32 = 6;
 }
 
 /// When an operation that ends has moved bytes.
@@ -81,12 +85,18 @@ pub struct Site {
     pub kind: u32,
     /// From [`rule`].
     pub rule: u32,
+    /// One where `buffer` points to `length` pairs of address and length instead.
+    pub vectored: u32,
+    /// Zero.
+    pub reserved: u32,
     /// What names the thread of execution where that is not the kernel's thread.
     pub thread: Place,
     /// What names the connection.
     pub connection: Place,
     /// The bytes.
     pub buffer: Place,
+    /// How many there are, or may be.
+    pub length: Place,
     /// Where the operation will write its count.
     pub out: Place,
     /// Whether it worked.
@@ -142,6 +152,10 @@ pub struct Chunk {
     pub descriptor: u32,
     /// Bytes that follow.
     pub bytes: u32,
+    /// The probe's site, plus one; zero where there was none.
+    pub site: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// A socket of a watched process.
@@ -211,9 +225,9 @@ pub struct Tap {
     pub clear: u32,
 }
 
-const _: () = assert!(size_of::<Place>() == 4);
-const _: () = assert!(size_of::<Site>() == 32);
-const _: () = assert!(size_of::<Chunk>() == 56);
+const _: () = assert!(size_of::<Place>() == 8);
+const _: () = assert!(size_of::<Site>() == 72);
+const _: () = assert!(size_of::<Chunk>() == 64);
 const _: () = assert!(size_of::<Socket>() == 56);
 const _: () = assert!(size_of::<Descriptor>() == 8);
 const _: () = assert!(size_of::<Tap>() == 16);

@@ -107,6 +107,8 @@ pub struct What {
     pub direction: u32,
     /// Plus one; zero where it is not known.
     pub descriptor: u32,
+    /// Plus one; zero where no probe gave them.
+    pub site: u32,
 }
 
 /// This CPU's own record. Programs like these are not preempted, so nobody else writes it meanwhile.
@@ -119,7 +121,7 @@ fn scratch() -> Option<*mut Record> {
 /// Hands over what a source holds.
 #[inline(never)]
 pub fn hand_over(who: &Watched, what: &What, source: &Source) {
-    let What { connection, kind, direction, descriptor } = *what;
+    let What { connection, kind, direction, descriptor, site } = *what;
     let stream = Stream { connection, pid: who.pid, direction };
     let total = source.total;
     let offset = match TAP_STREAMS.get_ptr_mut(&stream) {
@@ -146,6 +148,8 @@ pub fn hand_over(who: &Watched, what: &What, source: &Source) {
         direction,
         descriptor,
         bytes: 0,
+        site,
+        reserved: 0,
     };
     // SAFETY: the map gave the pointer, to this CPU's own record.
     let work = unsafe {
@@ -263,6 +267,8 @@ pub fn socket(who: &Watched, what: &What, socket: &Socket, buffer: u64, length: 
             direction: what.direction,
             descriptor: what.descriptor,
             bytes: (SOCKET as u64 + size) as u32,
+            site: what.site,
+            reserved: 0,
         };
         let data = addr_of_mut!((*record).data).cast::<u8>();
         data.cast::<Socket>().write_unaligned(*socket);

@@ -10,7 +10,7 @@ use aya_ebpf::macros::{map, uprobe, uretprobe};
 use aya_ebpf::maps::{Array, LruHashMap};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use trackway_abi::counter;
-use trackway_abi::tap::{Place, SITES, STREAMS, Site, chunk, place, rule, site, watch};
+use trackway_abi::tap::{Place, RECEIVED, SITES, STREAMS, Site, chunk, place, rule, site, watch};
 
 use crate::maps::count;
 use crate::stream::{self, Source, What};
@@ -41,6 +41,8 @@ pub struct Operation {
     pub connection: u64,
     /// Zero where the operation has ended.
     pub buffer: u64,
+    /// How many segments `buffer` lists; zero where it is the bytes themselves.
+    pub segments: u64,
     pub out: u64,
     /// The descriptor that it used so far, plus one.
     pub descriptor: u64,
@@ -73,7 +75,23 @@ fn fire<C: EbpfContext>(ctx: &C) {
     match site.kind {
         // One call for both directions: the verifier walks each of them through all that follows.
         site::ENTER_WRITE | site::ENTER_READ => enter(&who, regs, &site, site.kind - site::ENTER_WRITE),
-        site::LEAVE_WRITE | site::LEAVE_READ => leave(&who, regs, &site, site.kind - site::LEAVE_WRITE),
+        site::LEAVE_WRITE | site::LEAVE_READ => {
+            leave(&who, regs, &site, site.kind - site::LEAVE_WRITE, cookie as u32 + 1);
+        }
+        site::ARRIVED => {
+            let length = value(regs, site.length, 0);
+            if length > 0 {
+                let source = Source::one(value(regs, site.buffer, 0) as u64, length as u64);
+                let what = What {
+                    connection: value(regs, site.connection, 0) as u64,
+                    kind: chunk::TEXT,
+                    direction: RECEIVED,
+                    descriptor: 0,
+                    site: cookie as u32 + 1,
+                };
+                stream::hand_over(&who, &what, &source);
+            }
+        }
         site::FREE => {
             let connection = value(regs, site.connection, 0) as u64;
             stream::forget(&who, connection);
@@ -94,6 +112,7 @@ fn enter(who: &Watched, regs: u64, site: &Site, direction: u32) {
     let operation = Operation {
         connection: value(regs, site.connection, 0) as u64,
         buffer: value(regs, site.buffer, 0) as u64,
+        segments: if site.vectored == 0 { 0 } else { value(regs, site.length, 0) as u64 },
         out: value(regs, site.out, 0) as u64,
         descriptor: 0,
         moved: 0,
@@ -104,7 +123,7 @@ fn enter(who: &Watched, regs: u64, site: &Site, direction: u32) {
 }
 
 #[inline(always)]
-fn leave(who: &Watched, regs: u64, site: &Site, direction: u32) {
+fn leave(who: &Watched, regs: u64, site: &Site, direction: u32, number: u32) {
     let Some(found) = TAP_OPERATIONS.get_ptr_mut(&thread(who, regs, site.thread, direction)) else { return };
     // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
     let operation = unsafe {
@@ -129,9 +148,12 @@ fn leave(who: &Watched, regs: u64, site: &Site, direction: u32) {
     }
     // SAFETY: as above.
     unsafe { (*found).moved = moved as u64 };
-    let source = Source::one(operation.buffer, moved as u64);
+    let source = match operation.segments {
+        0 => Source::one(operation.buffer, moved as u64),
+        segments => Source::vector(operation.buffer, segments, moved as u64),
+    };
     let (connection, descriptor) = (operation.connection, operation.descriptor as u32);
-    stream::hand_over(who, &What { connection, kind: chunk::TEXT, direction, descriptor }, &source);
+    stream::hand_over(who, &What { connection, kind: chunk::TEXT, direction, descriptor, site: number }, &source);
 }
 
 /// A value at a probe. What cannot be read is zero, which stands for nothing at each of its uses.
@@ -144,10 +166,9 @@ fn value(regs: u64, place: Place, out: u64) -> i64 {
     };
     match place.kind {
         place::REGISTER32 => i64::from(address as i32),
-        place::REGISTER64 => address as i64,
+        place::REGISTER64 | place::SUM => address as i64,
         place::MEMORY32 | place::OUT32 => i64::from(user::<i32>(address)),
         place::MEMORY64 | place::OUT64 => user::<i64>(address),
-        place::BEHIND64 => user::<i64>(user::<u64>(address)),
         _ => 0,
     }
 }

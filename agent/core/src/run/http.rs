@@ -28,7 +28,7 @@ pub(super) fn exchange(call: &Call, set: &mut Attributes) {
     if let Some(status) = http.status {
         set.int(names::HTTP_STATUS, status);
     }
-    set.plain(names::CAPTURE_PLANE, plane(call.plane));
+    captured(call.plane, set);
     set.count(names::HTTP_RESEND_COUNT, http.resend_count.unwrap_or(0).into());
     let faults = call.faults.iter().take(limits::FAULTS);
     let faults = faults.map(|fault| format!("{}: {}", fault.kind, redact::text(&fault.detail))).collect();
@@ -88,11 +88,20 @@ pub(super) fn host(flow: &Flow) -> String {
     flow.host.clone().or_else(address).unwrap_or_else(|| "unknown".to_owned())
 }
 
+/// By which way the bytes came.
+fn captured(by: Plane, set: &mut Attributes) {
+    set.plain(names::CAPTURE_PLANE, plane(by));
+    if let Plane::Tap(Some(probe)) = by {
+        set.plain(names::CAPTURE_LIBRARY, probe.library);
+        set.plain(names::CAPTURE_METHOD, probe.method);
+    }
+}
+
 fn plane(plane: Plane) -> &'static str {
     match plane {
         Plane::Redirect => "redirect",
         Plane::Explicit => "explicit",
-        Plane::Tap => "tap",
+        Plane::Tap(_) => "tap",
     }
 }
 
@@ -100,7 +109,7 @@ fn plane(plane: Plane) -> &'static str {
 pub(super) fn unread(unread: &Unread, set: &mut Attributes) -> Option<Failure> {
     set.plain(names::SERVER_ADDRESS, host(&unread.flow));
     set.int(names::SERVER_PORT, unread.flow.port);
-    set.plain(names::CAPTURE_PLANE, plane(unread.flow.plane));
+    captured(unread.flow.plane, set);
     let (reason, detail) = reason(&unread.reason);
     let said = if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") };
     set.text(names::UNREAD_REASON, &said, Class::Plain);

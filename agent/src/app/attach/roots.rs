@@ -10,7 +10,7 @@ use trackway_core::process::{ProcessFact, ProcessKey};
 
 use crate::app::identity;
 use crate::cli::Attach;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, TICK_NS};
 use crate::limits::TAPPED;
 
 /// What a process was started as.
@@ -35,6 +35,9 @@ pub(super) struct Roots {
     pids: Vec<u32>,
     names: Vec<String>,
     owners: HashMap<u32, u32>,
+    /// Processes that were there before us, as `/proc` tells of them: in hundredths of a second, where the kernel's
+    /// records count nanoseconds.
+    met: HashMap<u32, ProcessKey>,
 }
 
 impl Command {
@@ -80,7 +83,12 @@ impl Running {
 
 impl Roots {
     pub(super) fn new(options: &Attach) -> Self {
-        Self { pids: options.pid.clone(), names: options.comm.clone(), owners: HashMap::new() }
+        Self {
+            pids: options.pid.clone(),
+            names: options.comm.clone(),
+            owners: HashMap::new(),
+            met: HashMap::new(),
+        }
     }
 
     /// Those of the running processes that are roots: named, and not below another one that is.
@@ -105,6 +113,33 @@ impl Roots {
         chosen.iter().filter(|running| !above(running)).map(|running| (*running).clone()).collect()
     }
 
+    /// Remembers how the processes that are there already are called.
+    pub(super) fn meet(&mut self, found: &BTreeMap<u32, Running>) {
+        self.met = found.iter().map(|(pid, running)| (*pid, running.key)).collect();
+    }
+
+    /// Calls a process in a record of the kernel as it was called first.
+    pub(super) fn rename(&self, key: &mut ProcessKey) {
+        if let Some(met) = self.met.get(&key.pid)
+            && key.started.since(met.started) < TICK_NS
+            && key.started >= met.started
+        {
+            *key = *met;
+        }
+    }
+
+    /// The same for a fact.
+    pub(super) fn rename_in(&self, fact: &mut ProcessFact) {
+        match fact {
+            ProcessFact::Fork { parent, child, .. } => {
+                self.rename(parent);
+                self.rename(child);
+            }
+            ProcessFact::Exec { process, .. } | ProcessFact::Exit { process, .. } => self.rename(process),
+            ProcessFact::Lost { .. } => {}
+        }
+    }
+
     /// The root of the run that a process belongs to.
     pub(super) fn owner(&self, pid: u32) -> Option<u32> {
         self.owners.get(&pid).copied()
@@ -118,6 +153,7 @@ impl Roots {
 
     pub(super) fn disown(&mut self, pid: u32) {
         self.owners.remove(&pid);
+        self.met.remove(&pid);
     }
 }
 

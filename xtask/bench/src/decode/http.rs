@@ -68,7 +68,7 @@ fn observe(start: Start, request: &'static [u8], answer: &[u8]) -> u64 {
     let flow = Flow {
         id: FlowId(1),
         process: None,
-        plane: Plane::Tap,
+        plane: Plane::Tap(None),
         start,
         host: Some("example.com".to_owned()),
         destination: None,
