@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
-use memchr::{memchr_iter, memmem};
 
 use crate::code::{Function, target};
 use crate::elf::{Code, Elf, Symbol};
@@ -15,6 +14,7 @@ use crate::hook::{Kind, Library, Method, Refusal, Tls};
 use crate::leave::Outcome;
 use crate::signature;
 use crate::site::{Call, hooks};
+use crate::xref::{Owners, references, texts};
 
 const WRITE: Call = Call::plain("SSL_write", Kind::EnterWrite, false, Outcome::Int);
 const READ: Call = Call::plain("SSL_read", Kind::EnterRead, false, Outcome::Int);
@@ -29,16 +29,9 @@ const FORBIDDEN: u32 = 0x42;
 const UNINITIALIZED: u32 = 0xe2;
 /// `SSL_R_SSL_HANDSHAKE_FAILURE`.
 const HANDSHAKE: u32 = 0xd7;
-/// References that are looked at; BoringSSL has about thirty.
-const REFERENCES: usize = 128;
-/// Functions that are tried for one reference.
-const TRIES: usize = 16;
-/// How far before a reference its function may begin.
-const REACH: u64 = 8 * 1024;
-
 /// Looks for a BoringSSL without symbols. `None` when there is no sign of one.
 pub(crate) fn find(elf: &Elf<'_>) -> Option<Result<Tls, Refusal>> {
-    let paths = paths(&elf.code);
+    let paths = texts(&elf.code, PATH, false);
     if paths.is_empty() {
         return None;
     }
@@ -81,33 +74,16 @@ fn count(places: &[u64]) -> String {
     }
 }
 
-/// Addresses of the path of `ssl_lib.cc`.
-fn paths(code: &Code<'_>) -> Vec<u64> {
-    let mut found = Vec::new();
-    for segment in code.segments.iter().filter(|segment| !segment.executable) {
-        for end in memmem::find_iter(segment.bytes, PATH).take(8) {
-            let before = segment.bytes.get(end.saturating_sub(256)..end).unwrap_or_default();
-            let back = before.iter().rev().take_while(|byte| **byte != 0).count();
-            found.push(segment.address.saturating_add(end.saturating_sub(back) as u64));
-        }
-    }
-    found
-}
-
 /// Candidates for `SSL_write` and for `SSL_read`.
 fn by_references(code: &Code<'_>, paths: &[u64]) -> (Vec<u64>, Vec<u64>) {
     let references = references(code, paths);
-    let called = called(code, &references);
+    let mut owners = Owners::new(code, &references);
     let mut reasons: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
-    let mut functions: BTreeMap<u64, Function> = BTreeMap::new();
     for reference in references {
-        let near = called.range(reference.saturating_sub(REACH)..=reference).rev().take(TRIES);
-        for start in near {
-            let function = functions.entry(*start).or_insert_with(|| Function::decode(code, *start, None));
-            if function.at(reference).is_some() {
-                reasons.entry(*start).or_default().extend(reason(function, reference));
-                break;
-            }
+        if let Some(start) = owners.of(reference)
+            && let Some(function) = owners.functions.get(&start)
+        {
+            reasons.entry(start).or_default().extend(reason(function, reference.at));
         }
     }
     let with = |wanted: &dyn Fn(&BTreeSet<u32>) -> bool| -> Vec<u64> {
@@ -120,69 +96,9 @@ fn by_references(code: &Code<'_>, paths: &[u64]) -> (Vec<u64>, Vec<u64>) {
     });
     let read = with(&|raised| *raised == BTreeSet::from([FORBIDDEN]))
         .into_iter()
-        .filter(|start| functions.get(start).is_some_and(|function| consumes(function, &works)))
+        .filter(|start| owners.functions.get(start).is_some_and(|function| consumes(function, &works)))
         .collect();
     (write, read)
-}
-
-/// Instructions that load one of the paths: by a 32-bit address, or relative to themselves.
-fn references(code: &Code<'_>, paths: &[u64]) -> Vec<u64> {
-    let mut found = Vec::new();
-    for segment in code.segments.iter().filter(|segment| segment.executable) {
-        let address = |at: usize| segment.address.saturating_add(at as u64);
-        for path in paths {
-            let Ok(low) = u32::try_from(*path) else { continue };
-            for at in memmem::find_iter(segment.bytes, &low.to_le_bytes()).take(REFERENCES) {
-                let Some(start) = at.checked_sub(1) else { continue };
-                if matches!(segment.bytes.get(start), Some(0xb8..=0xbf)) {
-                    found.push(address(start));
-                }
-            }
-        }
-        for at in memchr_iter(0x8d, segment.bytes) {
-            let Some([_, mode, a, b, c, d]) = segment.bytes.get(at..at + 6) else { continue };
-            let to = address(at + 6).wrapping_add_signed(i64::from(i32::from_le_bytes([*a, *b, *c, *d])));
-            let prefix = at.checked_sub(1).and_then(|before| segment.bytes.get(before));
-            if mode & 0xc7 == 5 && paths.contains(&to) && matches!(prefix, Some(0x48 | 0x4c)) {
-                found.push(address(at - 1));
-            }
-        }
-    }
-    found.truncate(REFERENCES);
-    found
-}
-
-/// Where functions near the references begin: what is called from anywhere and begins like a function.
-fn called(code: &Code<'_>, references: &[u64]) -> BTreeSet<u64> {
-    let mut near = BTreeSet::new();
-    let pages: BTreeSet<u64> = references
-        .iter()
-        .flat_map(|reference| (reference.saturating_sub(REACH) >> 12)..=(reference >> 12))
-        .collect();
-    let (Some(first), Some(last)) = (pages.first(), pages.last()) else { return near };
-    for segment in code.segments.iter().filter(|segment| segment.executable) {
-        for at in memchr_iter(0xe8, segment.bytes) {
-            let Some([_, a, b, c, d]) = segment.bytes.get(at..at + 5) else { continue };
-            let next = segment.address.saturating_add(at as u64 + 5);
-            let to = next.wrapping_add_signed(i64::from(i32::from_le_bytes([*a, *b, *c, *d])));
-            let page = to >> 12;
-            if (first..=last).contains(&&page) && pages.contains(&page) && !near.contains(&to) {
-                let begins = code.step(to).is_some_and(|step| begins(&step.instruction));
-                if begins {
-                    near.insert(to);
-                }
-            }
-        }
-    }
-    near
-}
-
-fn begins(instruction: &Instruction) -> bool {
-    match instruction.mnemonic() {
-        Mnemonic::Push | Mnemonic::Endbr64 => true,
-        Mnemonic::Sub => instruction.op0_register() == Register::RSP,
-        _ => false,
-    }
 }
 
 /// The reason that is raised with the path that is loaded at `reference`.
@@ -244,9 +160,10 @@ fn consumes(function: &Function, works: &[u64]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{by_references, paths};
+    use super::{PATH, by_references};
     use crate::elf::Elf;
     use crate::signature;
+    use crate::xref::texts;
 
     /// The client that `cargo xtask setup` installs; `TRACKWAY_IMAGES` names more, one after another with colons.
     #[test]
@@ -262,7 +179,7 @@ mod tests {
                 continue;
             };
             let elf = Elf::open(&file).unwrap();
-            let (write, read) = by_references(&elf.code, &paths(&elf.code));
+            let (write, read) = by_references(&elf.code, &texts(&elf.code, PATH, false));
             assert_eq!(write.len(), 1, "{path}");
             assert_eq!(read.len(), 1, "{path}");
             assert_eq!(write, signature::find(&elf.code, "SSL_write"), "{path}");

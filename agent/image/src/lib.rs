@@ -32,6 +32,7 @@ mod signature;
 mod signs;
 mod site;
 mod state;
+mod xref;
 
 use std::collections::BTreeMap;
 
@@ -96,6 +97,7 @@ pub fn look(file: &[u8], debug: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result
     }
     if !image.libraries.iter().any(|tls| matches!(tls.library, Library::OpenSsl | Library::BoringSsl)) {
         image.add(boring::find(&elf));
+        image.add(openssl::stripped(&elf, file));
     }
     image.add(go::find(&elf));
     let unread = signs::unread(file, &image);

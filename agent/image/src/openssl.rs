@@ -1,13 +1,14 @@
 //! OpenSSL and BoringSSL by their symbols.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use memchr::memmem;
 
-use crate::elf::{Elf, Symbol};
-use crate::hook::{Hook, Kind, Library};
+use crate::elf::{Code, Elf, Symbol};
+use crate::hook::{Hook, Kind, Library, Method, Refusal, Tls};
 use crate::leave::Outcome;
 use crate::site::{Call, hooks, inner};
+use crate::xref::{Owners, references, texts};
 
 const WRITES: [Call; 2] = [
     Call::plain("SSL_write", Kind::EnterWrite, false, Outcome::Int),
@@ -65,6 +66,55 @@ pub(crate) fn find(elf: &Elf<'_>, symbols: &BTreeMap<&'static str, Symbol>) -> V
         symbols.get(FREE.name).and_then(|symbol| hooks(&elf.code, *symbol, &FREE)).into_iter().flatten(),
     );
     found
+}
+
+/// How the path ends under which OpenSSL reports errors of its public functions. BoringSSL's ends in `.cc`.
+const PATH: &[u8] = b"ssl/ssl_lib.c\0";
+
+/// Looks for an OpenSSL 3 that is linked in without symbols. Its functions report errors under their own names, and
+/// hand their work to inner functions that the `_ex` forms share. `None` when there is no sign of one.
+pub(crate) fn stripped(elf: &Elf<'_>, file: &[u8]) -> Option<Result<Tls, Refusal>> {
+    let paths = texts(&elf.code, PATH, false);
+    if paths.is_empty() {
+        return None;
+    }
+    let found = by_names(&elf.code, &paths).ok_or_else(|| {
+        let reason =
+            "OpenSSL is linked in without symbols, and its functions were not told apart; use the proxy";
+        Refusal { library: Some(Library::OpenSsl), reason: reason.to_owned() }
+    });
+    Some(found.map(|hooks| Tls {
+        library: Library::OpenSsl,
+        version: version(elf, file),
+        method: Method::CrossReference,
+        hooks,
+    }))
+}
+
+fn by_names(code: &Code<'_>, paths: &[u64]) -> Option<Vec<Hook>> {
+    let calls = [&WRITES[0], &READS[0]];
+    let names = calls.map(|call| texts(code, format!("{}\0", call.name).as_bytes(), true));
+    let wanted: Vec<u64> = names.iter().flatten().chain(paths).copied().collect();
+    let references = references(code, &wanted);
+    let mut owners = Owners::new(code, &references);
+    let mut owned: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+    for reference in references {
+        if let Some(start) = owners.of(reference) {
+            owned.entry(start).or_default().insert(reference.text);
+        }
+    }
+    let mut found = Vec::new();
+    for (call, names) in calls.into_iter().zip(names) {
+        let both = |texts: &BTreeSet<u64>| {
+            names.iter().any(|name| texts.contains(name)) && paths.iter().any(|path| texts.contains(path))
+        };
+        let mut candidates = owned.iter().filter(|(_, texts)| both(texts)).map(|(start, _)| *start);
+        let (Some(address), None) = (candidates.next(), candidates.next()) else { return None };
+        // The `_ex` form has no text of its own: it is covered only where the work is done for both.
+        let (address, inner) = inner(code, Symbol { address, size: 0 }, call)?;
+        found.extend(hooks(code, Symbol { address, size: 0 }, &inner)?);
+    }
+    Some(found)
 }
 
 /// The probes for the functions of one direction: each by itself, or the inner function that all of them share

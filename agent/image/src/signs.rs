@@ -5,8 +5,6 @@ use memchr::memmem;
 use crate::Image;
 use crate::hook::{Library, Refusal};
 
-/// The path under which OpenSSL's `SSL_write` reports errors. BoringSSL's ends in `.cc`.
-const OPENSSL: &[u8] = b"ssl/ssl_lib.c\0";
 /// Where Cargo keeps the source of rustls, which messages of panics name.
 const RUSTLS: &[u8] = b"/rustls-0.";
 
@@ -17,10 +15,6 @@ pub(crate) fn unread(file: &[u8], image: &Image) -> Vec<Refusal> {
             && image.refused.iter().all(|refusal| refusal.library != Some(library))
     };
     let mut refused = Vec::new();
-    if missing(Library::OpenSsl) && memmem::find(file, OPENSSL).is_some() {
-        let reason = "OpenSSL is linked in without symbols; use the proxy".to_owned();
-        refused.push(Refusal { library: Some(Library::OpenSsl), reason });
-    }
     if missing(Library::Rustls)
         && let Some(version) = rustls(file)
     {

@@ -120,12 +120,19 @@ fn a_stripped_bun() {
     assert!(tls.hooks.iter().all(|hook| hook.emulated), "{tls:#?}");
 }
 
+/// Codex speaks TLS by rustls, and has an OpenSSL linked in besides.
 #[test]
-fn a_stripped_rust_client_is_refused_with_its_version() {
+fn a_stripped_codex() {
     let path = "node/node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex";
     let Some((_, image)) = open(setup(path)) else { return };
     let refused = image.refused.iter().find(|refusal| refusal.library == Some(Library::Rustls));
     assert!(refused.is_some_and(|refusal| refusal.reason.starts_with("rustls 0.")), "{image:#?}");
+    let tls = only(&image, Library::OpenSsl);
+    assert_eq!(tls.method, Method::CrossReference);
+    // The inner functions, which serve the forms that have no text of their own.
+    assert!(tls.hooks.iter().all(|hook| hook.emulated), "{tls:#?}");
+    let enters = tls.hooks.iter().filter(|hook| hook.site.kind != Kind::Leave);
+    assert_eq!(enters.filter(|hook| hook.site.out != Place::None).count(), 2, "{tls:#?}");
 }
 
 /// The `go` command speaks TLS itself.
