@@ -40,9 +40,9 @@ pub enum Method {
     DebugFile,
     /// Go's own table of functions, which stripping leaves.
     Pclntab,
-    /// Byte signatures alone: the cross-references were not unique or are gone.
+    /// Byte signatures alone, for want of references.
     Signature,
-    /// References to the library's source paths; signatures of its version are not known or agree.
+    /// References to what the library says of itself in its errors. Signatures agree, or none fits.
     CrossReference,
 }
 

@@ -7,13 +7,24 @@
 //!   What looks like TLS and cannot be read so is a [`Refusal`] with the reason.
 //! - No table of offsets: places come from decoding the function at hand.
 //!
-//! How probes pair: an `Enter` saves connection, buffer and length under (thread, direction); the next `Leave` of the
-//! same thread and function takes what was saved and, if [`Site::ok`] holds, the count. Some ends have no `Leave`:
-//! those on which nothing was transferred, as the decoded paths show. That is harmless, since the next `Enter`
-//! overwrites what was saved; a wrong count would not be. A second `Leave` finds nothing saved and is to be ignored.
+//! How probes pair: an `Enter` saves connection, buffer, length and `out` under (thread, direction); the next `Leave`
+//! of the same thread and function takes what was saved and, if [`Site::ok`] holds, the count. Some ends have no
+//! `Leave`: those on which nothing was transferred, as the decoded paths show. That is harmless, since the next
+//! `Enter` overwrites what was saved; a wrong count would not be. A second `Leave` finds nothing saved and is to be
+//! ignored. [`Kind::Received`] stands alone.
 //!
 //! Why inside the function: a uprobe on an instruction that the kernel emulates (a `push`, a relative jump or call)
-//! costs 0.2 to 0.5 µs, on another one, which it single-steps, 16 µs. [`Hook::emulated`] tells which it is.
+//! costs 0.2 to 0.5 µs, on another one, which it single-steps, 16 µs. [`Hook::emulated`] tells which it is. Where the
+//! stack pointer still points to the return address at an emulated instruction (a `push` at the entry, or a jump to
+//! another function at the end), a return probe set there costs one more trap and nothing is stepped.
+//!
+//! What whoever sets the probes has to know:
+//! - A return probe changes a return address. Go cannot bear it, so that Go never gets one; an exception that is
+//!   thrown through the function cannot either, but none of the C functions here throws.
+//! - A GnuTLS client may repeat a send that was interrupted with no buffer; the bytes are those of the first try.
+//! - An object of rustls moves when its owner moves it, mostly after the handshake and before the first byte.
+//! - A BoringSSL or OpenSSL without symbols has no [`Kind::Free`]: its connections are told apart by what the socket
+//!   says.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
