@@ -21,6 +21,8 @@ const READ: Call = Call::plain("SSL_read", Kind::EnterRead, false, Outcome::Int)
 
 /// How the path of `ssl_lib.cc` ends.
 const PATH: &[u8] = b"ssl/ssl_lib.cc\0";
+/// A text that TLS 1.3 itself prescribes.
+const CONTEXT: &[u8] = b"TLS 1.3, client CertificateVerify\0";
 /// `ERR_LIB_SSL`.
 const LIBRARY: u32 = 0x10;
 /// `ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED`: on a connection of QUIC, both functions refuse.
@@ -33,9 +35,22 @@ const HANDSHAKE: u32 = 0xd7;
 pub(crate) fn find(elf: &Elf<'_>) -> Option<Result<Tls, Refusal>> {
     let paths = texts(&elf.code, PATH, false);
     if paths.is_empty() {
-        return None;
+        return by_signatures(&elf.code).map(Ok);
     }
     Some(search(&elf.code, &paths).map_err(|reason| Refusal { library: Some(Library::BoringSsl), reason }))
+}
+
+/// Where a build has no paths: only what the signatures find exactly once, in a file that speaks of TLS at all.
+fn by_signatures(code: &Code<'_>) -> Option<Tls> {
+    if texts(code, CONTEXT, false).is_empty() {
+        return None;
+    }
+    let mut found = Vec::new();
+    for call in [WRITE, READ] {
+        let [address] = signature::find(code, call.name)[..] else { return None };
+        found.extend(hooks(code, Symbol { address, size: 0 }, &call)?);
+    }
+    Some(Tls { library: Library::BoringSsl, version: None, method: Method::Signature, hooks: found })
 }
 
 fn search(code: &Code<'_>, paths: &[u64]) -> Result<Tls, String> {

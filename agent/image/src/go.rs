@@ -43,7 +43,9 @@ pub(crate) fn find(elf: &Elf<'_>) -> Option<Result<Tls, Refusal>> {
     let table = Table::find(elf)?;
     let mut found: Vec<(Symbol, &Call)> = Vec::new();
     table.functions(|name, symbol| {
-        found.extend(CALLS.iter().find(|call| call.name.as_bytes() == name).map(|call| (symbol, call)));
+        let call = CALLS.iter().find(|call| call.name.as_bytes() == name);
+        let new = call.filter(|call| found.iter().all(|(_, known)| known.name != call.name));
+        found.extend(new.map(|call| (symbol, call)));
     });
     if found.is_empty() {
         return None;

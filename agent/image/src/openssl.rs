@@ -139,3 +139,17 @@ fn direction(elf: &Elf<'_>, present: &[(Symbol, &Call)]) -> Vec<Hook> {
         _ => each,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::release;
+
+    #[test]
+    fn versions() {
+        assert_eq!(release(b"3.0.17 1 Jul 2025\0").as_deref(), Some("3.0.17"));
+        assert_eq!(release(b"1.1.1w  11 Sep 2023\0").as_deref(), Some("1.1.1w"));
+        assert_eq!(release(b"3.0 and later\0"), None);
+        assert_eq!(release(b"library\0"), None);
+        assert_eq!(release(b"3.0.17"), None, "where it ends is not seen");
+    }
+}

@@ -11,7 +11,9 @@ pub(crate) struct Table<'a> {
     relative: bool,
     text: u64,
     names: usize,
+    /// Where the list of functions is, and how many it holds.
     functions: usize,
+    count: usize,
 }
 
 impl<'a> Table<'a> {
@@ -37,13 +39,14 @@ impl<'a> Table<'a> {
         if rest.get(3) != Some(&8) {
             return None;
         }
+        let count = place(0)?;
         match u32::from_le_bytes(*magic) {
             0xffff_fff0 | 0xffff_fff1 => {
                 let text = word(2).filter(|text| *text != 0).or_else(|| text(elf, address))?;
-                Some(Self { bytes, relative: true, text, names: place(3)?, functions: place(7)? })
+                Some(Self { bytes, relative: true, text, names: place(3)?, functions: place(7)?, count })
             }
             0xffff_fffa => {
-                Some(Self { bytes, relative: false, text: 0, names: place(2)?, functions: place(6)? })
+                Some(Self { bytes, relative: false, text: 0, names: place(2)?, functions: place(6)?, count })
             }
             _ => None,
         }
@@ -53,7 +56,7 @@ impl<'a> Table<'a> {
     pub(crate) fn functions(&self, mut each: impl FnMut(&'a [u8], Symbol)) {
         let Some(table) = self.bytes.get(self.functions..) else { return };
         let mut known = self.entry(table, 0);
-        for index in 1.. {
+        for index in (1..).take(self.count) {
             let (Some((from, at)), next) = (known, self.entry(table, index)) else { return };
             let Some((to, _)) = next else { return };
             if let Some(name) = self.name(table, at)
@@ -114,4 +117,51 @@ pub(crate) fn version(elf: &Elf<'_>) -> Option<String> {
     let text = info.get(33..33_usize.checked_add(length)?)?;
     let version = std::str::from_utf8(text).ok()?.strip_prefix("go")?;
     Some(version.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Table;
+    use crate::elf::Symbol;
+
+    /// Two functions as Go 1.20 lays them out: names, then pairs of (place of code, place of more), then the more.
+    fn table() -> Vec<u8> {
+        let mut bytes = vec![0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8];
+        let (names, functions) = (72_u64, 88_u64);
+        for word in [2, 0, 0x1000, names, 0, 0, 0, functions] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(b"main.a\0main.b\0\0\0");
+        for short in [0_u32, 20, 0x40, 28, 0x90] {
+            bytes.extend(short.to_le_bytes());
+        }
+        for (code, name) in [(0_u32, 0_u32), (0x40, 7)] {
+            bytes.extend(code.to_le_bytes());
+            bytes.extend(name.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn functions(bytes: &[u8]) -> Vec<(String, u64, u64)> {
+        let table = Table { bytes, relative: true, text: 0x1000, names: 72, functions: 88, count: 2 };
+        let mut found = Vec::new();
+        table.functions(|name, Symbol { address, size }| {
+            found.push((String::from_utf8_lossy(name).into_owned(), address, size));
+        });
+        found
+    }
+
+    #[test]
+    fn names_and_ends() {
+        let expected = [("main.a".to_owned(), 0x1000, 0x40), ("main.b".to_owned(), 0x1040, 0x50)];
+        assert_eq!(functions(&table()), expected);
+    }
+
+    #[test]
+    fn any_cut_is_borne() {
+        let whole = table();
+        for length in 0..whole.len() {
+            assert!(functions(&whole[..length]).len() <= 2);
+        }
+    }
 }

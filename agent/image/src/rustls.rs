@@ -200,3 +200,47 @@ fn received(elf: &Elf<'_>, symbol: Symbol) -> Option<Hook> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Functions;
+    use crate::elf::Symbol;
+
+    /// Names as Rust 1.95 made them of rustls 0.23.46, in both ways.
+    #[test]
+    fn names_of_both_ways_of_mangling() {
+        let legacy = [
+            "_ZN99_$LT$rustls..conn..ConnectionCommon$LT$T$GT$$u20$as$u20$rustls..conn..connection..PlaintextSink$GT$5write17h402369c06c110fc8E",
+            "_ZN99_$LT$rustls..conn..ConnectionCommon$LT$T$GT$$u20$as$u20$rustls..conn..connection..PlaintextSink$GT$14write_vectored17h2a8f8215616bede8E",
+            "_ZN6rustls4conn10connection57_$LT$impl$u20$rustls..conn..ConnectionCommon$LT$T$GT$$GT$14send_plaintext17h32e09df6fdf0d498E",
+            "_ZN6rustls12common_state11CommonState16buffer_plaintext17hd1b302b496e59ac7E",
+            "_ZN6rustls12common_state11CommonState23take_received_plaintext17hb6795df1e782fb92E",
+            "_ZN4core3ptr54drop_in_place$LT$rustls..common_state..CommonState$GT$17h697a90936a861d4eE",
+        ];
+        let v0 = [
+            "_RNvXs7_NtNtCshvFGhqyEeYE_6rustls4conn10connectionINtB7_16ConnectionCommonNtNtNtB9_6client11client_conn20ClientConnectionDataENtB5_13PlaintextSink5writeCs80jhkExfmH_4toki",
+            "_RNvXs7_NtNtCshvFGhqyEeYE_6rustls4conn10connectionINtB7_16ConnectionCommonNtNtNtB9_6client11client_conn20ClientConnectionDataENtB5_13PlaintextSink14write_vectoredCs80jhkExfmH_4toki",
+            "_RNvMs6_NtNtCshvFGhqyEeYE_6rustls4conn10connectionINtB7_16ConnectionCommonNtNtNtB9_6client11client_conn20ClientConnectionDataE14send_plaintextCs80jhkExfmH_4toki",
+            "_RNvMs_NtCshvFGhqyEeYE_6rustls12common_stateNtB4_11CommonState16buffer_plaintext",
+            "_RNvMNtCshvFGhqyEeYE_6rustls12common_stateNtB2_11CommonState23take_received_plaintext",
+            "_RINvNtCsgEmfK2I1SDS_4core3ptr13drop_in_placeNtNtCshvFGhqyEeYE_6rustls12common_state11CommonStateECs80jhkExfmH_4toki",
+        ];
+        for names in [legacy, v0] {
+            let mut functions = Functions::default();
+            for (address, name) in (1..).zip(names) {
+                functions.add(name, Symbol { address, size: 1 });
+            }
+            let kept = [
+                &functions.writes,
+                &functions.vectored,
+                &functions.sends,
+                &functions.buffers,
+                &functions.received,
+                &functions.drops,
+            ];
+            let addresses: Vec<Vec<u64>> =
+                kept.iter().map(|kept| kept.iter().map(|symbol| symbol.address).collect()).collect();
+            assert_eq!(addresses, [[1], [2], [3], [4], [5], [6]]);
+        }
+    }
+}
