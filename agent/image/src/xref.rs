@@ -77,19 +77,22 @@ impl<'a> Owners<'a> {
     }
 
     /// Where the function that holds a reference begins: at the nearest place before it from which it is reached,
-    /// and that is called from somewhere or, if there is none, is laid out like a function.
+    /// and that is called from somewhere or is laid out like the beginning of a function.
     pub(crate) fn of(&mut self, reference: Reference) -> Option<u64> {
-        let reach = reference.at.saturating_sub(REACH)..=reference.at;
-        let called: Vec<u64> = self.called.range(reach.clone()).rev().take(TRIES).copied().collect();
-        let laid_out = reach.rev().filter(|at| at % 16 == 0);
-        let laid_out =
-            laid_out.filter(|at| self.code.step(*at).is_some_and(|step| begins(&step.instruction)));
-        let laid_out: Vec<u64> = laid_out.take(TRIES).collect();
-        called.into_iter().chain(laid_out).find(|start| {
+        let starts: Vec<u64> = (reference.at.saturating_sub(REACH)..=reference.at)
+            .rev()
+            .filter(|at| self.called.contains(at) || (at % 16 == 0 && self.begins(*at)))
+            .take(TRIES)
+            .collect();
+        starts.into_iter().find(|start| {
             let function =
                 self.functions.entry(*start).or_insert_with(|| Function::decode(self.code, *start, None));
             function.at(reference.at).is_some()
         })
+    }
+
+    fn begins(&self, at: u64) -> bool {
+        self.code.step(at).is_some_and(|step| begins(&step.instruction))
     }
 }
 

@@ -135,6 +135,30 @@ fn a_stripped_codex() {
     assert_eq!(enters.filter(|hook| hook.site.out != Place::None).count(), 2, "{tls:#?}");
 }
 
+/// What a Python of its own kind is: OpenSSL linked in, without symbols, used by the `_ex` forms alone.
+#[test]
+fn an_openssl_without_symbols() {
+    let source = "#include <openssl/ssl.h>\nint main(void) { size_t n; char b[9]; SSL *s = SSL_new(SSL_CTX_new(\
+        TLS_client_method())); return SSL_write_ex(s, b, 9, &n) + SSL_read_ex(s, b, 9, &n); }";
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("main.c"), folder.path().join("main"));
+    std::fs::write(&input, source).unwrap();
+    let mut compile = std::process::Command::new("cc");
+    compile.args(["-O1", "-s", "-o"]).args([&output, &input]);
+    compile.args(["-Wl,-Bstatic", "-lssl", "-lcrypto", "-Wl,-Bdynamic", "-lpthread", "-ldl"]);
+    if !compile.output().is_ok_and(|compiled| compiled.status.success()) {
+        println!("skipped: no cc with the static library of OpenSSL");
+        return;
+    }
+    let (_, image) = open(&output).unwrap();
+    let tls = only(&image, Library::OpenSsl);
+    assert_eq!(tls.method, Method::CrossReference);
+    let enters: Vec<_> = tls.hooks.iter().filter(|hook| hook.site.kind != Kind::Leave).collect();
+    let kinds: Vec<_> = enters.iter().map(|hook| hook.site.kind).collect();
+    assert_eq!(kinds, [Kind::EnterWrite, Kind::EnterRead]);
+    assert!(enters.iter().all(|hook| hook.site.out != Place::None), "{tls:#?}");
+}
+
 /// The `go` command speaks TLS itself.
 #[test]
 fn go() {
