@@ -65,6 +65,9 @@ pub(crate) struct Elf<'a> {
 
 impl<'a> Elf<'a> {
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Error> {
+        if bytes.starts_with(b"\x7fELF\x01") {
+            return Err(Error::Machine);
+        }
         let file = ElfFile64::<Endianness>::parse(bytes).map_err(|error| Error::Elf(error.to_string()))?;
         let endian = file.endian();
         if file.elf_header().e_machine(endian) != EM_X86_64 {

@@ -111,3 +111,49 @@ fn limited(code: &Code<'_>, entry: u64) -> bool {
         step.instruction.memory_base() == Register::R14 && step.instruction.memory_displacement64() == 0x10
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CALLS, probe};
+    use crate::elf::{Code, Segment, Symbol};
+    use crate::hook::{Hook, Place};
+
+    fn probes(bytes: &[u8]) -> Result<Vec<Hook>, String> {
+        let segment = Segment { address: 0x1000, offset: 0x400, bytes, executable: true };
+        let code = Code { segments: vec![segment] };
+        probe(&code, Symbol { address: 0x1000, size: bytes.len() as u64 }, &CALLS[0])
+    }
+
+    #[test]
+    fn it_is_entered_after_the_check_of_the_stack_and_left_at_the_return() {
+        let bytes = [
+            0x49, 0x3b, 0x66, 0x10, // cmp rsp, [r14+10h]
+            0x76, 0x0b, // jbe 1f
+            0x55, // push rbp
+            0x48, 0x89, 0xe5, // mov rbp, rsp
+            0xe8, 0, 0x10, 0, 0, // call …
+            0x5d, 0xc3, // pop rbp; ret
+            0x48, 0x89, 0x44, 0x24, 0x08, // 1: mov [rsp+8], rax
+            0xe8, 0, 0x20, 0, 0, // call runtime.morestack
+            0x48, 0x8b, 0x44, 0x24, 0x08, // mov rax, [rsp+8]
+            0xeb, 0xde, // jmp to the entry
+        ];
+        let hooks = probes(&bytes).unwrap();
+        let short: Vec<_> = hooks.iter().map(|hook| (hook.offset - 0x400, hook.emulated)).collect();
+        assert_eq!(short, [(6, true), (16, false)]);
+        assert!(hooks.iter().all(|hook| !hook.returning && hook.site.thread == Place::Register64(1)));
+        assert_eq!(hooks[0].site.connection, Place::Register64(10));
+    }
+
+    /// Before Go 1.17 the goroutine was in thread-local storage and arguments on the stack.
+    #[test]
+    fn another_convention_is_refused() {
+        // mov rcx, fs:[-8]; cmp rsp, [rcx+10h]; jbe …; ret
+        let bytes = [
+            0x64, 0x48, 0x8b, 0x0c, 0x25, 0xf8, 0xff, 0xff, 0xff, 0x48, 0x3b, 0x61, 0x10, 0x76, 0x01, 0xc3,
+            0xc3,
+        ];
+        let reason = probes(&bytes).unwrap_err();
+        assert!(reason.contains("1.17"), "{reason}");
+    }
+}

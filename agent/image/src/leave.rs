@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic};
 
 use crate::code::{Function, follows, target};
+use crate::elf::Code;
 use crate::enter::word;
 use crate::hook::{Kind, Ok as Success, Place};
 use crate::site::Call;
@@ -171,11 +172,18 @@ impl<'a> Ends<'a> {
         (found.len() <= most && !found.is_empty()).then(|| found.into_values().collect())
     }
 
-    /// Every `ret`, probed where it stands.
-    pub(crate) fn rets(&self) -> Vec<Leave> {
-        let rets =
-            self.function.steps().filter(|(_, step)| step.instruction.flow_control() == FlowControl::Return);
-        rets.map(|(at, _)| self.ret(at)).collect()
+    /// Every `ret` up to the function's end, probed where it stands. Those behind a jump of unknown target are
+    /// among them, since Go puts nothing but code there.
+    pub(crate) fn rets(&self, code: &Code<'_>) -> Vec<Leave> {
+        let mut found = Vec::new();
+        let mut at = self.function.entry;
+        while let Some(step) = code.step(at).filter(|_| self.function.end.is_some_and(|end| at < end)) {
+            if step.instruction.flow_control() == FlowControl::Return {
+                found.push(self.ret(at));
+            }
+            at = step.instruction.next_ip();
+        }
+        found
     }
 
     fn ret(&self, address: u64) -> Leave {

@@ -121,7 +121,7 @@ pub(crate) fn hooks_at(
     let leaves = match (call.convention, returning(stops)) {
         (Convention::Go, _) => {
             let ends = Ends::new(function, call);
-            ends.leaves(GO_LEAVES).unwrap_or_else(|| ends.rets())
+            ends.leaves(GO_LEAVES).unwrap_or_else(|| ends.rets(code))
         }
         (Convention::C, Some(stop)) => at_return(stop.address, true),
         (Convention::C, None) if enter.is_none() => at_return(entry.address, entry.emulated),

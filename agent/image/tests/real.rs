@@ -197,11 +197,14 @@ fn other_machines_are_refused() {
         println!("skipped: no libssl.so.3");
         return;
     };
-    file[18] = 0xb7; // EM_AARCH64
-    let image = look(&file, |_| None).unwrap();
-    assert!(image.libraries.is_empty());
-    assert_eq!(image.refused.len(), 1);
-    assert_eq!(image.refused[0].reason, "only x86-64 code can be read");
+    // For arm64, then for a machine of 32 bits.
+    for (at, byte) in [(18, 0xb7), (4, 1)] {
+        file[at] = byte;
+        let image = look(&file, |_| None).unwrap();
+        assert!(image.libraries.is_empty());
+        assert_eq!(image.refused.len(), 1);
+        assert_eq!(image.refused[0].reason, "only x86-64 code can be read");
+    }
 }
 
 /// Symbols may live in the debug file alone: here the executable with its names spoilt, and itself as that file.
