@@ -177,8 +177,13 @@ impl Connection {
     pub fn is_replaced(&self, slice: &Slice) -> bool {
         self.start == Start::Unknown
             && slice.direction == Direction::ToOrigin
-            && !matches!(self.protocol, Protocol::Unknown { .. } | Protocol::Joining(_))
-            && slice.bytes.starts_with(sniff::PREFACE)
+            && match &self.protocol {
+                Protocol::Unknown { .. } | Protocol::Joining(_) => false,
+                Protocol::Http2(session) if session.is_between() && sniff::is_request_start(&slice.bytes) => {
+                    true
+                }
+                _ => slice.bytes.starts_with(sniff::PREFACE),
+            }
     }
 
     /// Begins anew with that slice, after a close. The offsets may go on or begin anew too.

@@ -8,7 +8,7 @@ pub const HEADERS: usize = 256;
 pub const HELD_BYTES: usize = 256 * 1024;
 /// Most pieces that such bytes may be cut into.
 pub const HELD_PIECES: usize = 4096;
-/// Longest slice that is taken for part of the first word of a response, where the way was lost.
+/// Bytes of a slice by which it is told whether it goes on with the first line of a response that others began.
 pub const OPENING_BYTES: usize = 16;
 /// Longest HTTP/2 header block before decompression, over all its CONTINUATION frames.
 pub const HEADER_BLOCK_BYTES: usize = 256 * 1024;

@@ -113,12 +113,20 @@ fn a_name_is_given_to_another_connection() {
     // The second is never answered. A new connection begins, with streams and tables of its own.
     tap.send(C, [PREFACE, &frame(4, 0, 0, b"")[..], &frame(1, 5, 1, path)].concat());
     tap.send(S, [frame(4, 0, 0, b""), answer(1, "three")].concat());
+    // And then one that speaks HTTP/1.
+    tap.send(C, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+        .send(S, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfour");
     let calls = tap.close();
     let seen: Vec<_> =
         calls.iter().map(|call| (call.index, call.completion, call.http.response_bytes)).collect();
     assert_eq!(
         seen,
-        [(0, Completion::Complete, 3), (1, Completion::Unanswered, 0), (2, Completion::Complete, 5)]
+        [
+            (0, Completion::Complete, 3),
+            (1, Completion::Unanswered, 0),
+            (2, Completion::Complete, 5),
+            (3, Completion::Complete, 4)
+        ]
     );
     assert!(calls.iter().all(|call| call.http.path == "/a" && call.faults.is_empty()), "{calls:?}");
 }

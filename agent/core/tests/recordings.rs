@@ -47,12 +47,17 @@ fn check(file: &str) {
             }
         }
         // The same as bytes of a connection.
-        let bytes = support::observe(&[Replay::from_recording(exchange)], count);
+        let replay = Replay::from_recording(exchange);
+        let bytes = support::observe(std::slice::from_ref(&replay), count);
         if meaning(&bytes) != whole {
             differing.push(format!("{id}, as bytes: {} calls", bytes.len()));
         }
+        let joined = support::join(&replay, count * 0x9e37_79b9);
+        if meaning(&joined) != whole {
+            differing.push(format!("{id}, joined before it: {} calls", joined.len()));
+        }
     }
-    println!("{file}: {count} exchanges, {} times each", splits() + 2);
+    println!("{file}: {count} exchanges, {} times each", splits() + 3);
     assert!(count > 0);
     assert!(differing.is_empty(), "{} differ: {:?}", differing.len(), &differing[..differing.len().min(12)]);
 }

@@ -109,10 +109,11 @@ impl Session {
             self.gap(direction, piece.gap, piece.time, exchanges);
             piece.gap = 0;
         }
+        let most = self.most(direction);
         let Some(finder) = &mut self.lanes[direction as usize].finder else {
             return self.read(piece, exchanges);
         };
-        let found = finder.push(piece);
+        let found = finder.push(piece, most);
         if let Some(until) = finder.skipped.take()
             && direction == Direction::ToClient
         {

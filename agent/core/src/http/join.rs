@@ -5,14 +5,14 @@
 //! Clients write a request in one piece, once they have the answer to the one before it.
 
 use super::exchange::Piece;
-use super::h2::late::Finder;
+use super::h2::late::{Finder, has_request};
 use super::sniff::{PREFACE, is_request_start, is_response_start};
 use crate::flow::Direction;
 
-/// Both directions.
+/// What the client says until it makes sense. What the server says means nothing without a request.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    finders: [Finder; 2],
+    finder: Finder,
     /// Whether something like an answer of HTTP/1 was seen.
     answered: bool,
 }
@@ -31,21 +31,17 @@ pub(super) enum Found {
 impl Session {
     /// Takes bytes; tells the protocol once it is certain, with the bytes that are to be read.
     pub(super) fn push(&mut self, piece: Piece) -> Option<(Found, Vec<Piece>)> {
-        let piece_of_client = piece.direction == Direction::ToOrigin;
-        if piece_of_client && piece.bytes.starts_with(PREFACE) {
+        if piece.direction == Direction::ToClient {
+            self.answered |= is_response_start(&piece.bytes);
+            return None;
+        }
+        if piece.bytes.starts_with(PREFACE) {
             return Some((Found::Preface, vec![Piece { gap: 0, ..piece }]));
         }
-        if piece_of_client && is_request_start(&piece.bytes) {
+        if is_request_start(&piece.bytes) {
             return Some((Found::Http1 { answered: self.answered }, vec![Piece { gap: 0, ..piece }]));
         }
-        self.answered |= !piece_of_client && is_response_start(&piece.bytes);
-        let direction = piece.direction;
-        let mut found = self.finders.get_mut(direction as usize)?.push(piece)?;
-        // What waits in the other direction is looked at again there.
-        for finder in &mut self.finders {
-            found.append(&mut finder.drain());
-        }
-        found.sort_by_key(|piece| piece.time);
-        Some((Found::Http2, found))
+        let found = self.finder.push(piece, u32::MAX)?;
+        has_request(&found).then_some((Found::Http2, found))
     }
 }

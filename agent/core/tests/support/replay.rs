@@ -127,6 +127,35 @@ pub(crate) fn observe(replays: &[Replay], seed: u64) -> Vec<Call> {
     out
 }
 
+/// Replays an exchange twice as probes bring it, joined somewhere in the first time: the calls without what
+/// marks the join.
+pub(crate) fn join(replay: &Replay, seed: u64) -> Vec<Call> {
+    let (request, response) = bytes(replay);
+    let flow = Flow { plane: Plane::Tap, start: Start::Unknown, ..flow(&replay.host, replay.tls) };
+    let (mut observer, mut out, mut dice) = (Observer::new(flow), Vec::new(), seed | 1);
+    let (mut clock, mut offsets) = (0, [0, 0]);
+    // A client writes a request in one piece, and reads the answer as it comes.
+    let mut slices = vec![(0, Bytes::from(request.clone()))];
+    slices.extend(cut(&response, &mut dice).into_iter().map(|bytes| (1, bytes)));
+    let mut at = usize::try_from(seed).unwrap_or_default() % (request.len() + response.len()) + 1;
+    let before = slices.clone().into_iter().map(|(way, bytes)| {
+        let skip = at.min(bytes.len());
+        at -= skip;
+        (way, bytes.slice(skip..))
+    });
+    for (way, bytes) in before.collect::<Vec<_>>().into_iter().chain(slices) {
+        clock += 10;
+        let (direction, offset) = ([Direction::ToOrigin, Direction::ToClient][way], offsets[way]);
+        offsets[way] += bytes.len() as u64;
+        observer.push(Slice { direction, offset, bytes, time: Time(clock) }, &mut out);
+    }
+    observer.close(Close::Clean, Time(clock + 10), &mut out);
+    for call in &mut out {
+        call.faults.retain(|fault| !fault.kind.starts_with("join"));
+    }
+    out
+}
+
 /// An exchange as HTTP/1.1 bytes of both directions, the answer chunked.
 pub(crate) fn bytes(replay: &Replay) -> (Vec<u8>, Vec<u8>) {
     let head = &replay.head;

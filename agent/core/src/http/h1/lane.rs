@@ -42,29 +42,25 @@ impl Lane {
         matches!(self.state, State::Head) && self.head.is_empty()
     }
 
-    /// Whether a short slice and those right before it begin a response. What came before the slice is in the
+    /// Whether a slice and short ones right before it begin a response. What came before the slice is in the
     /// head then.
     pub(super) fn opens(&mut self, slice: &[u8], time: Time) -> bool {
-        if slice.len() > limits::OPENING_BYTES {
-            self.opening.clear();
-            return false;
-        }
-        let before = self.opening.len();
-        self.opening.extend(slice.iter().map(|byte| (*byte, time)));
-        let bytes: Vec<u8> = self.opening.iter().map(|(byte, _)| *byte).collect();
+        let mut bytes: Vec<u8> = self.opening.iter().map(|(byte, _)| *byte).collect();
+        bytes.extend(slice.iter().take(limits::OPENING_BYTES));
         if is_response_start(&bytes) {
-            for (byte, time) in self.opening.drain(..).take(before) {
+            for (byte, time) in self.opening.drain(..) {
                 // No head ends in so few bytes.
                 let _more = self.head.take(&mut Bytes::from(vec![byte]), time);
             }
             return true;
         }
-        if !may_be_response(&bytes) {
+        let goes_on = may_be_response(&bytes);
+        if !goes_on {
             self.opening.clear();
-            // The slice itself may be the beginning.
-            if may_be_response(slice) {
-                self.opening.extend(slice.iter().map(|byte| (*byte, time)));
-            }
+        }
+        // Where it does not go on, the slice itself may be the beginning.
+        if goes_on || may_be_response(slice) {
+            self.opening.extend(slice.iter().map(|byte| (*byte, time)));
         }
         false
     }

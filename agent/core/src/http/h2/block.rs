@@ -59,15 +59,18 @@ impl Fields {
             b":path" => self.path = Some(value),
             b":authority" => self.authority = Some(value),
             b":status" => self.status = value.parse().ok(),
-            b":scheme" => self.scheme = true,
+            b":scheme" => self.scheme = matches!(value.as_str(), "https" | "http"),
             _ if name.starts_with(b":") => {}
             _ => self.headers.push((String::from_utf8_lossy(name).to_ascii_lowercase(), value)),
         }
     }
 
-    /// Whether they are certainly those of a request and no trailers.
+    /// Whether they are certainly those of a request, and neither trailers nor noise.
     pub(super) fn is_request(&self) -> bool {
-        self.scheme || self.method.is_some() || self.path.is_some() || self.authority.is_some()
+        let others = [&self.method, &self.path, &self.authority];
+        // Whoever speaks of a scheme says it by a number of the static table.
+        self.scheme && (self.unknown > 0 || others.iter().any(|other| other.is_some()))
+            || self.method.as_deref() == Some("CONNECT") && self.authority.is_some()
     }
 
     /// What is to be said of the fields that are not known, the ones that may be among them by name.

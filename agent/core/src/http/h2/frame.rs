@@ -147,6 +147,11 @@ impl Frames {
         }
     }
 
+    /// Whether no frame has begun.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(self.state, State::Header { length: 0, .. })
+    }
+
     /// Bytes were lost: the stream whose data they were, where they lay in one DATA payload; `Some(None)`
     /// where they meant nothing to anyone.
     pub(super) fn skip(&mut self, count: u64) -> Option<Option<u32>> {

@@ -1,15 +1,18 @@
 //! Finding the way into HTTP/2 frames whose beginning was not seen.
 //!
 //! Senders write whole frames, so a slice usually begins with one. What is taken for one has to fit its kind
-//! in length, flags and stream, and be followed by others that do, or end where the slice ends. A single such
-//! header comes by chance once in some ten million places of random bytes, and never in text.
+//! in length, flags and stream, and be followed by others that do, to where a slice ends. A single such header
+//! comes by chance once in some ten million places of random bytes and never in text, but silence in recorded
+//! sound is full of them. So the protocol itself is told by a request alone, whose fields have to make sense.
 
 use bytes::BytesMut;
 
+use super::block::Fields;
 use super::frame::{
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADER, HEADERS, PADDED, PRIORITY,
-    PUSH_PROMISE, RST_STREAM, SETTINGS,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADER, HEADERS, Head, PADDED,
+    PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS,
 };
+use super::hpack::Decoder;
 use crate::flow::{Direction, Time};
 use crate::http::exchange::Piece;
 use crate::limits;
@@ -22,8 +25,10 @@ const ALTSVC: u8 = 0xa;
 const ORIGIN: u8 = 0xc;
 const PRIORITY_UPDATE: u8 = 0x10;
 
-/// So many headers of frames in a row are no chance.
-const ENOUGH: usize = 3;
+/// So many frames in a row are no chance, even where no slice ends with one.
+const ENOUGH: usize = 8;
+/// Most headers that are looked at for one slice.
+const LOOKS: usize = 16 * 1024;
 
 /// Looks for frames in one direction.
 #[derive(Debug, Default)]
@@ -45,14 +50,15 @@ enum Look {
 }
 
 impl Finder {
-    /// Takes bytes; gives those that begin with a frame once that is certain.
-    pub(in crate::http) fn push(&mut self, piece: Piece) -> Option<Vec<Piece>> {
+    /// Takes bytes; gives those that begin with a frame once that is certain. No stream has a number above
+    /// `most`.
+    pub(in crate::http) fn push(&mut self, piece: Piece, most: u32) -> Option<Vec<Piece>> {
         if piece.gap > 0 {
             self.drain();
             self.skipped = Some(piece.time);
         }
         let newest = Piece { gap: 0, ..piece.clone() };
-        let direction = piece.direction;
+        let place = Place { from_server: piece.direction == Direction::ToClient, most };
         self.size += piece.bytes.len();
         self.held.push(newest.clone());
         let joined = match self.held.as_slice() {
@@ -64,9 +70,9 @@ impl Finder {
             }
         };
         // The first that may begin with a frame, unless one is certain to.
-        let (mut from, mut maybe) = (0, None);
+        let (mut from, mut maybe, mut looks) = (0, None, LOOKS);
         for (index, piece) in self.held.iter().enumerate() {
-            match joined.get(from..).map_or(Look::Other, |rest| look(rest, direction, 1)) {
+            match joined.get(from..).map_or(Look::Other, |rest| look(rest, place, ENOUGH, &mut looks)) {
                 Look::Frames => {
                     let mut held = self.drain();
                     let found = held.split_off(index);
@@ -90,8 +96,12 @@ impl Finder {
         self.size = size;
         // None is certain to; the newest may hold the end of a frame and others behind it.
         let bytes = &newest.bytes;
-        let from = (1..bytes.len())
-            .find(|&from| bytes.get(from..).is_some_and(|rest| look(rest, direction, 2) == Look::Frames))?;
+        let mut looks = LOOKS;
+        let from = (1..bytes.len()).find(|&from| {
+            let rest = bytes.get(from..).unwrap_or_default();
+            // One frame is too little here.
+            look(rest, place, usize::MAX, &mut looks) == Look::Frames && !is_one(rest)
+        })?;
         self.drain();
         self.skipped = Some(newest.time);
         Some(vec![Piece { bytes: bytes.slice(from..), ..newest }])
@@ -108,33 +118,74 @@ impl Finder {
     }
 }
 
-/// Judges bytes by at most [`ENOUGH`] headers; `least` of them are enough where the bytes end with a frame.
-fn look(bytes: &[u8], direction: Direction, least: usize) -> Look {
+/// Where a frame may stand.
+#[derive(Clone, Copy)]
+struct Place {
+    from_server: bool,
+    most: u32,
+}
+
+/// Whether the bytes are a single frame.
+fn is_one(bytes: &[u8]) -> bool {
+    matches!(*bytes, [a, b, c, ..] if u32::from_be_bytes([0, a, b, c]) as usize + HEADER >= bytes.len())
+}
+
+/// Judges bytes: frames to the last byte, or `enough` of them. `looks` bounds the effort.
+fn look(bytes: &[u8], place: Place, enough: usize, looks: &mut usize) -> Look {
     let mut rest = bytes;
-    let mut open = false;
-    for seen in 0..ENOUGH {
+    let mut before = Before::default();
+    let mut seen = 0;
+    while seen < enough {
         if rest.is_empty() {
-            return if seen >= least && !open { Look::Frames } else { Look::Perhaps };
+            return if seen > 0 && !before.open { Look::Frames } else { Look::Perhaps };
         }
         let Some((header, behind)) = rest.split_first_chunk::<HEADER>() else { return Look::Perhaps };
-        let Some(length) = fits(header, behind, direction, &mut open) else { return Look::Other };
-        match behind.get(length..) {
-            Some(next) => rest = next,
-            None if seen + 1 == ENOUGH => {}
-            None => return Look::Perhaps,
-        }
+        let Some(length) = fits(header, behind, place, &mut before) else { return Look::Other };
+        // Only what fits so far costs more than a look.
+        let Some(left) = looks.checked_sub(1) else { return Look::Other };
+        *looks = left;
+        let Some(next) = behind.get(length..) else { return Look::Perhaps };
+        rest = next;
+        seen += 1;
     }
     Look::Frames
 }
 
-/// The length of a frame's payload where its header may be one; `open` tells that a header block goes on.
-fn fits(header: &[u8; HEADER], payload: &[u8], direction: Direction, open: &mut bool) -> Option<usize> {
+/// What the frame before leaves for the next one.
+#[derive(Default)]
+struct Before {
+    /// Its header block goes on.
+    open: bool,
+    /// It ended this stream.
+    ended: u32,
+}
+
+/// Whether frames of a client hold a request whose fields make sense.
+pub(in crate::http) fn has_request(pieces: &[Piece]) -> bool {
+    let (mut frames, mut decoder) = (Frames::default(), Decoder::late());
+    for piece in pieces {
+        let mut bytes = piece.bytes.clone();
+        while let Some(frame) = frames.next(&mut bytes, piece.time) {
+            let Frame::Whole { head: Head { kind: HEADERS, .. }, payload } = frame else { continue };
+            let mut fields = Fields::default();
+            if decoder.decode(&payload, |field| fields.add(field)).is_ok() && fields.is_request() {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// The length of a frame's payload where its header may be one.
+fn fits(header: &[u8; HEADER], payload: &[u8], place: Place, before: &mut Before) -> Option<usize> {
     let [a, b, c, kind, flags, w, x, y, z] = *header;
     let length = u32::from_be_bytes([0, a, b, c]) as usize;
     let stream = u32::from_be_bytes([w, x, y, z]);
     let only = |known: u8| flags & !known == 0;
-    let from_server = direction == Direction::ToClient;
-    if stream >> 31 != 0 || *open != (kind == CONTINUATION) {
+    let Place { from_server, most } = place;
+    // Nothing but a reset or a priority follows the end of a stream.
+    let after = matches!(kind, DATA | HEADERS) && stream == before.ended;
+    if stream > most.min(u32::MAX >> 1) || after || before.open != (kind == CONTINUATION) {
         return None;
     }
     // Streams that a server opens by pushing are not looked for.
@@ -166,10 +217,10 @@ fn fits(header: &[u8; HEADER], payload: &[u8], direction: Direction, open: &mut 
         PRIORITY_UPDATE => !from_server && stream == 0 && flags == 0 && (4..=block).contains(&length),
         _ => false,
     };
-    *open = match kind {
-        HEADERS | PUSH_PROMISE | CONTINUATION => flags & END_HEADERS == 0,
-        _ => false,
-    };
+    before.open = matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) && flags & END_HEADERS == 0;
+    if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
+        before.ended = stream;
+    }
     fits.then_some(length)
 }
 

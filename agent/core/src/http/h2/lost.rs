@@ -27,6 +27,18 @@ impl Session {
         session
     }
 
+    /// Whether the client has said nothing of a frame that is not over.
+    pub(in crate::http) fn is_between(&self) -> bool {
+        let lane = &self.lanes[Direction::ToOrigin as usize];
+        lane.finder.is_some() || lane.frames.is_between()
+    }
+
+    /// The highest stream that something may be said of: a server answers what was asked.
+    pub(super) fn most(&self, direction: Direction) -> u32 {
+        let unsure = self.lanes[Direction::ToOrigin as usize].finder.is_some();
+        if direction == Direction::ToOrigin || unsure { u32::MAX } else { self.last }
+    }
+
     /// Bytes were lost.
     pub(super) fn gap(&mut self, direction: Direction, gap: u64, time: Time, exchanges: &mut Exchanges) {
         let detail = format!("{gap} bytes were not seen");

@@ -288,3 +288,26 @@ fn what_is_not_http_stays_unread() {
     assert!(!driver.connection.is_read());
     assert_eq!(driver.close(Close::Clean), (vec![], vec![]));
 }
+
+/// Low sound is full of small numbers, as frames are.
+#[test]
+fn an_upload_of_silence_is_no_http2() {
+    let mut dice = 1_u32;
+    let sound: Vec<u8> = (0..100_000)
+        .flat_map(|_| {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((dice >> 24) as i16 % 4 - 1).to_le_bytes()
+        })
+        .collect();
+    for size in [1, 2, 3].map(|size| size * 5461) {
+        let mut driver = Driver::joining();
+        for slice in sound.chunks(size) {
+            driver.send(C, slice);
+        }
+        assert!(!driver.connection.is_read());
+        driver.send(S, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").send(C, "GET / HTTP/1.1\r\n\r\n");
+        let (exchanges, faults) = driver.send(S, "HTTP/1.1 204 No\r\n\r\n").close(Close::Clean);
+        assert_eq!(exchanges[0].end, Some((Completion::Complete, 0, 0)));
+        assert_eq!(faults, ["join", "join.response"]);
+    }
+}

@@ -18,7 +18,7 @@ fn find(slices: &[&[u8]]) -> Option<(usize, Vec<u8>)> {
     let mut finder = Finder::default();
     for (index, slice) in slices.iter().enumerate() {
         let bytes = Bytes::copy_from_slice(slice);
-        let found = finder.push(Piece { direction: S, gap: 0, bytes, time: Time(0) });
+        let found = finder.push(Piece { direction: S, gap: 0, bytes, time: Time(0) }, 99);
         assert!(finder.size <= limits::LATE_BYTES && finder.held.len() <= limits::LATE_PIECES);
         if let Some(found) = found {
             assert!(finder.held.is_empty());
