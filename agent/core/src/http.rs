@@ -30,7 +30,7 @@
 //!
 //! A connection whose start is [`Start::Unknown`] may be seen from its middle. Where the client begins with a
 //! request line or with the preface of HTTP/2, it is read from there. Otherwise (fault `join`) both directions
-//! are skipped as after a gap, until one of them tells the protocol. Answers to requests from before are
+//! are skipped as after a gap, until a request of the client tells the protocol. Answers to requests from before are
 //! counted once for a connection (fault `join.response`) and give no exchange. HTTP/1 does not number its
 //! answers: a client that had several requests under way when it was joined (pipelining, which no client that
 //! we know of does) cannot be told from one that had none.

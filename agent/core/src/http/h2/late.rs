@@ -36,6 +36,8 @@ pub(in crate::http) struct Finder {
     /// Slices that may begin with a frame, of which more has to be seen.
     held: Vec<Piece>,
     size: usize,
+    /// The connection has just begun, and a server begins with its settings (RFC 9113, section 3.4).
+    opening: bool,
     /// When the last bytes passed that were given up, until somebody asks.
     pub(in crate::http) skipped: Option<Time>,
 }
@@ -50,6 +52,11 @@ enum Look {
 }
 
 impl Finder {
+    /// One that knows how the first frame looks.
+    pub(super) fn opening() -> Self {
+        Self { opening: true, ..Self::default() }
+    }
+
     /// Takes bytes; gives those that begin with a frame once that is certain. No stream has a number above
     /// `most`.
     pub(in crate::http) fn push(&mut self, piece: Piece, most: u32) -> Option<Vec<Piece>> {
@@ -72,7 +79,10 @@ impl Finder {
         // The first that may begin with a frame, unless one is certain to.
         let (mut from, mut maybe, mut looks) = (0, None, LOOKS);
         for (index, piece) in self.held.iter().enumerate() {
-            match joined.get(from..).map_or(Look::Other, |rest| look(rest, place, ENOUGH, &mut looks)) {
+            let rest = joined.get(from..).unwrap_or_default();
+            let begins = self.opening && matches!(*rest, [0, _, _, SETTINGS, 0, ..]);
+            let enough = if begins { 1 } else { ENOUGH };
+            match look(rest, place, enough, &mut looks) {
                 Look::Frames => {
                     let mut held = self.drain();
                     let found = held.split_off(index);

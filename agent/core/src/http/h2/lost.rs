@@ -22,7 +22,7 @@ impl Session {
     pub(in crate::http) fn replacing() -> Self {
         let mut session = Self::new();
         let lane = &mut session.lanes[Direction::ToClient as usize];
-        lane.finder = Some(Finder::default());
+        lane.finder = Some(Finder::opening());
         lane.late = true;
         session
     }

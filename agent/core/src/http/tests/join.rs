@@ -229,6 +229,23 @@ proptest! {
         }
     }
 
+    /// From the preface on it is as if it had been known to be the start.
+    #[test]
+    fn any_split_of_http2_from_its_start(plans in plans(), cuts in prop::collection::vec(1usize..60, 1..30)) {
+        let (turns, _) = h2(&plans);
+        let mut driver = Driver::joining();
+        let mut cuts = cuts.iter().cycle();
+        for turn in &turns {
+            let mut bytes = turn.bytes.as_slice();
+            while !bytes.is_empty() {
+                let (slice, rest) = bytes.split_at((*cuts.next().unwrap()).min(bytes.len()));
+                driver.send(turn.direction, slice);
+                bytes = rest;
+            }
+        }
+        prop_assert_eq!(driver.close(Close::Clean), whole(&turns, Close::Clean));
+    }
+
     #[test]
     fn losing_slices_of_http1(
         plans in plans(),
