@@ -29,8 +29,8 @@ pub(crate) fn corpora() -> Vec<Corpus> {
     let mut length = format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n").into_bytes();
     length.extend_from_slice(&body);
     let frames = |size: usize| {
-        // HEADERS with `:status: 200`, then DATA, and the end of the stream on an empty frame.
-        let mut bytes = vec![0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
+        // SETTINGS, HEADERS with `:status: 200`, then DATA, and the end of the stream on an empty frame.
+        let mut bytes = vec![0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
         for part in body.chunks(size) {
             let [_, a, b, c] = (part.len() as u32).to_be_bytes();
             bytes.extend_from_slice(&[a, b, c, 0, 0, 0, 0, 0, 1]);
