@@ -20,9 +20,17 @@ const READS: [Call; 2] = [
 ];
 const FREE: Call = Call::free("SSL_free");
 
-/// The names that are looked for. `SSL_peek` is not: what it shows is read again.
-pub(crate) const NAMES: [&str; 6] =
-    ["SSL_write", "SSL_write_ex", "SSL_read", "SSL_read_ex", "SSL_free", "SSL_CTX_set_grease_enabled"];
+/// The names that are looked for. `SSL_peek` is never hooked: what it shows is read again.
+pub(crate) const NAMES: [&str; 8] = [
+    "SSL_write",
+    "SSL_write_ex",
+    "SSL_read",
+    "SSL_read_ex",
+    "SSL_free",
+    "SSL_peek",
+    "SSL_peek_ex",
+    "SSL_CTX_set_grease_enabled",
+];
 
 pub(crate) fn library(symbols: &BTreeMap<&'static str, Symbol>) -> Library {
     if symbols.contains_key("SSL_CTX_set_grease_enabled") { Library::BoringSsl } else { Library::OpenSsl }
@@ -60,7 +68,7 @@ pub(crate) fn find(elf: &Elf<'_>, symbols: &BTreeMap<&'static str, Symbol>) -> V
             present.iter().any(|(to, call)| from.address != to.address && elf.reaches(*from, *to, call.name))
         };
         let plain: Vec<_> = present.iter().copied().filter(|(symbol, _)| !face(symbol)).collect();
-        found.extend(direction(elf, &plain));
+        found.extend(direction(elf, symbols, &plain));
     }
     found.extend(
         symbols.get(FREE.name).and_then(|symbol| hooks(&elf.code, *symbol, &FREE)).into_iter().flatten(),
@@ -119,7 +127,11 @@ fn by_names(code: &Code<'_>, paths: &[u64]) -> Option<Vec<Hook>> {
 
 /// The probes for the functions of one direction: each by itself, or the inner function that all of them share
 /// where that is cheaper.
-fn direction(elf: &Elf<'_>, present: &[(Symbol, &Call)]) -> Vec<Hook> {
+fn direction(
+    elf: &Elf<'_>,
+    symbols: &BTreeMap<&'static str, Symbol>,
+    present: &[(Symbol, &Call)],
+) -> Vec<Hook> {
     let code = &elf.code;
     let each: Vec<Hook> =
         present.iter().filter_map(|(symbol, call)| hooks(code, *symbol, call)).flatten().collect();
@@ -134,7 +146,12 @@ fn direction(elf: &Elf<'_>, present: &[(Symbol, &Call)]) -> Vec<Hook> {
     if !shared.all(same) {
         return each;
     }
-    match hooks(code, Symbol { address, size: 0 }, &call) {
+    let inner = Symbol { address, size: 0 };
+    let peeks = ["SSL_peek", "SSL_peek_ex"].iter().filter_map(|name| symbols.get(name));
+    if peeks.into_iter().any(|peek| elf.reaches(*peek, inner, "")) {
+        return each;
+    }
+    match hooks(code, inner, &call) {
         Some(inner) if inner.iter().all(|hook| hook.emulated) => inner,
         _ => each,
     }
