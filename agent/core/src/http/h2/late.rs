@@ -27,6 +27,9 @@ const PRIORITY_UPDATE: u8 = 0x10;
 
 /// So many frames in a row are no chance, even where no slice ends with one.
 const ENOUGH: usize = 8;
+/// Neither are a few that lead on over so many bytes.
+const FAR: usize = 32 * 1024;
+const FEW: usize = 3;
 /// Most headers that are looked at for one slice.
 const LOOKS: usize = 16 * 1024;
 
@@ -157,6 +160,9 @@ fn look(bytes: &[u8], place: Place, enough: usize, looks: &mut usize) -> Look {
         let Some(next) = behind.get(length..) else { return Look::Perhaps };
         rest = next;
         seen += 1;
+        if enough <= ENOUGH && seen >= FEW && bytes.len() - rest.len() >= FAR {
+            break;
+        }
     }
     Look::Frames
 }

@@ -46,6 +46,16 @@ fn a_slice_of_frames() {
 }
 
 #[test]
+fn long_frames_that_no_slice_ends_with() {
+    let stream = frame(0, 0, 5, &[0xaa; 16 * 1024]).repeat(5);
+    let slices: Vec<_> = stream.chunks(16 * 1024).collect();
+    let (index, found) = find(&slices).unwrap();
+    assert!(index < 4 && stream.starts_with(&found));
+    // Seen from the middle of one, no slice begins with a frame.
+    assert_eq!(find(&slices[1..]), None);
+}
+
+#[test]
 fn what_is_no_frame() {
     let no = |bytes: Vec<u8>| assert_eq!(find(&[&bytes]), None, "{bytes:?}");
     no(b"data: {\"choices\":[]}\n\n".to_vec());
