@@ -13,6 +13,7 @@ mod record;
 mod resource;
 mod servers;
 mod stdio;
+mod takeover;
 
 use std::fs::{self, Permissions};
 use std::io;

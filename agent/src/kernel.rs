@@ -25,7 +25,7 @@ use trackway_proxy::Client;
 
 pub use clients::Clients;
 pub use programs::{Check, probe};
-use programs::{HOOKS, Plain, SYSCALLS, reason};
+use programs::{HOOKS, PROBES, Plain, SYSCALLS, reason};
 use records::Clock;
 pub use records::TICK_NS;
 pub use tap::{Chunk, Peer, Probe, Standing, What, Wish, supported};
@@ -68,6 +68,8 @@ pub struct Kernel {
     // For programs that are loaded later.
     _scope: CgroupArray<MapData>,
     tap: tap::Tap,
+    /// Whether the programs of probes are loaded.
+    probes: bool,
     /// Whether system calls can be looked at, and whether they are.
     syscalls: (bool, bool),
     clients: Arc<Clients>,
@@ -129,6 +131,7 @@ impl Kernel {
             programs: ebpf,
             _scope: scope,
             tap,
+            probes: plan.tap.tap(),
             syscalls: (plan.tap.tap(), plan.tap.tap()),
             clients: Arc::new(clients),
             records,
@@ -183,6 +186,10 @@ impl Kernel {
 
     /// Puts probes into a file: all of them, or none.
     pub fn probe(&mut self, file: &Path, probes: &[Probe]) -> Result<Standing, String> {
+        if !self.probes {
+            PROBES.iter().try_for_each(|hook| hook.load(&mut self.programs))?;
+            self.probes = true;
+        }
         self.tap.attach(&mut self.programs, file, probes)
     }
 

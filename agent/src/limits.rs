@@ -24,6 +24,8 @@ pub const ATTACHED: usize = 64;
 pub const TAP_RING_BYTES: u32 = 32 * 1024 * 1024;
 /// Most connections that the tap follows at once.
 pub const TAP_FLOWS: usize = 16 * 1024;
+/// Most hosts that clients may refuse us for, and the tap reads instead.
+pub const TAKEN_HOSTS: usize = 1024;
 /// Most sockets whose server's name the tap remembers.
 pub const TAP_SOCKETS: usize = 16 * 1024;
 /// Most processes that the tap knows.

@@ -22,9 +22,19 @@ pub use images::{Coverage, Found, Images};
 use scan::Scan;
 use sockets::Sockets;
 
+/// Whether the tap is what captures, or reads what a proxy had to let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It alone: what it cannot read is unread.
+    Alone,
+    /// Something else reports what is unread.
+    Beside,
+}
+
 /// The tap at work.
 #[derive(Debug)]
 pub struct Tap {
+    role: Role,
     kernel: Arc<Mutex<Kernel>>,
     images: Arc<Mutex<Images>>,
     scan: Scan,
@@ -34,10 +44,10 @@ pub struct Tap {
 
 impl Tap {
     /// Begins, with the libraries of the system and with these files, which are about to be executed.
-    pub fn start(kernel: Arc<Mutex<Kernel>>, files: Vec<PathBuf>) -> std::io::Result<Self> {
+    pub fn start(kernel: Arc<Mutex<Kernel>>, files: Vec<PathBuf>, role: Role) -> std::io::Result<Self> {
         let images = Arc::new(Mutex::new(Images::default()));
         let scan = Scan::start(Arc::clone(&kernel), Arc::clone(&images), files)?;
-        Ok(Self { kernel, images, scan, flows: Flows::default(), sockets: Sockets::default() })
+        Ok(Self { role, kernel, images, scan, flows: Flows::default(), sockets: Sockets::default() })
     }
 
     /// Waits until what was asked for so far has been looked at.
@@ -76,6 +86,7 @@ impl Tap {
             What::Closed { socket } => {
                 let read = self.flows.closed(&chunk, socket, events);
                 let images = Arc::clone(&self.images);
+                let read = read || self.role == Role::Beside;
                 events.extend(self.sockets.closed(&chunk, socket, read, |pid| why(&images, pid)));
             }
             What::Mapped => self.scan.process(chunk.process.pid),
@@ -90,6 +101,7 @@ impl Tap {
             let Some(socket) = socket else { continue };
             let read = self.flows.closed(&chunk, &socket, events);
             let images = Arc::clone(&self.images);
+            let read = read || self.role == Role::Beside;
             events.extend(self.sockets.closed(&chunk, &socket, read, |pid| why(&images, pid)));
         }
         self.flows.end(pid, Close::Clean, time, events);

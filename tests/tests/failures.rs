@@ -416,10 +416,15 @@ async fn client_that_accepts_one_authority_only() -> Result<()> {
         .map(|span| span.text("trackway.unread.reason").to_owned())
         .collect();
     assert!(reasons.iter().any(|reason| reason.starts_with("client_refused")), "{spans}");
-    assert!(reasons.iter().any(|reason| reason == "refused_before"), "{spans}");
-    let last = spans.0.iter().rfind(|span| span.text("trackway.unread.reason") == "refused_before");
-    let received = last.map(|span| span.get("trackway.unread.bytes_received").as_u64().unwrap_or_default());
-    assert!(received.is_some_and(|bytes| bytes > 500), "{spans}");
+    // The tap may be quicker than the next attempt: then it has read it.
+    let tapped =
+        |span: &&Span| span.text("url.path") == "/weather" && span.text("trackway.capture.plane") == "tap";
+    if spans.0.iter().find(tapped).is_none() {
+        let last = spans.0.iter().rfind(|span| span.text("trackway.unread.reason") == "refused_before");
+        let received =
+            last.map(|span| span.get("trackway.unread.bytes_received").as_u64().unwrap_or_default());
+        assert!(received.is_some_and(|bytes| bytes > 500), "{spans}");
+    }
     assert!(outcome.stderr.contains("pinned.example"), "the terminal does not name it: {}", outcome.stderr);
     Ok(())
 }

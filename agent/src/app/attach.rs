@@ -22,7 +22,7 @@ use super::{identity, now, outputs};
 use crate::cli::Attach;
 use crate::kernel::{self, Chunk, Kernel, Plan, Wish};
 use crate::limits::{ATTACHED, CHUNK_BATCH, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_RING_BYTES};
-use crate::tap::Tap;
+use crate::tap::{Role, Tap};
 use crate::{prices, say};
 use roots::{Command, Roots};
 
@@ -109,7 +109,7 @@ impl<'a> Watch<'a> {
         let kernel =
             Kernel::open(&plan).map_err(|error| Error::Kernel(crate::doctor::brief(&error.to_string())))?;
         let kernel = Arc::new(Mutex::new(kernel));
-        let tap = Tap::start(Arc::clone(&kernel), Vec::new())?;
+        let tap = Tap::start(Arc::clone(&kernel), Vec::new(), Role::Alone)?;
         let roots = Roots::new(options);
         let mut watch = Self {
             options,

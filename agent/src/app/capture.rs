@@ -183,7 +183,7 @@ impl Capture {
         let kernel = Kernel::open(&plan).map_err(|error| failed(&error))?;
         let kernel = Arc::new(Mutex::new(kernel));
         let command = options.command.first().and_then(|name| crate::path::find(name));
-        let tap = tapped::Tap::start(Arc::clone(&kernel), command.into_iter().collect())
+        let tap = tapped::Tap::start(Arc::clone(&kernel), command.into_iter().collect(), tapped::Role::Alone)
             .map_err(|error| failed(&error))?;
         // The first connection may come at once.
         tap.settle();

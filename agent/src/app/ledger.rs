@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use trackway_core::call::{Call, Kind};
-use trackway_core::flow::{Close, FlowId, Time};
+use trackway_core::flow::{Close, FlowId, Plane, Time};
 use trackway_core::observe::Observer;
 use trackway_core::price::Book;
 use trackway_core::process::{ProcessFact, ProcessKey};
@@ -16,6 +16,7 @@ use trackway_proxy::tap::Event;
 use super::now;
 use super::servers::Servers;
 use super::stdio::Stdio;
+use super::takeover::Hosts;
 use crate::kernel::{Chunk, Kernel};
 use crate::sink::Sink;
 
@@ -28,6 +29,8 @@ pub(super) struct Ledger {
     observers: HashMap<FlowId, Observer>,
     servers: Servers,
     stdio: Stdio,
+    /// Where the tap stands beside a proxy: of what it reads, only what that did not is kept.
+    beside: Option<Hosts>,
     // Kept between looks, so that a look allocates nothing.
     calls: Vec<Call>,
     spans: Vec<Span>,
@@ -51,6 +54,7 @@ impl Ledger {
             observers: HashMap::new(),
             servers: Servers::default(),
             stdio: Stdio::default(),
+            beside: None,
             calls: Vec::new(),
             spans: Vec::new(),
         }
@@ -79,8 +83,25 @@ impl Ledger {
         self.stdio.chunk(chunk, kernel, &mut self.run);
     }
 
+    /// A client refused the proxy's certificate for a host: the tap's calls to it are kept from now on.
+    pub(super) fn refuse(&mut self, host: &str) {
+        self.beside.get_or_insert_default().refuse(host);
+    }
+
     /// Takes what happened on a connection; its bytes are dropped unless they are to be read.
     pub(super) fn event(&mut self, event: Event, read: bool) {
+        let before = self.calls.len();
+        self.take(event, read);
+        if let Some(hosts) = &mut self.beside {
+            let mut at = 0;
+            self.calls.retain(|call| {
+                at += 1;
+                at <= before || !matches!(call.plane, Plane::Tap(_)) || hosts.keeps(call)
+            });
+        }
+    }
+
+    fn take(&mut self, event: Event, read: bool) {
         match event {
             Event::Opened(flow) if read => {
                 self.observers.insert(flow.id, Observer::new(flow));
@@ -101,7 +122,11 @@ impl Ledger {
                     observer.close(close, time, &mut self.calls);
                 }
             }
-            Event::Unread(unread) => self.run.unread(*unread),
+            Event::Unread(unread) => {
+                if self.beside.as_ref().is_none_or(|hosts| !hosts.has_read(&unread)) {
+                    self.run.unread(*unread);
+                }
+            }
         }
     }
 

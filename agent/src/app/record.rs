@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-use trackway_core::flow::Time;
+use trackway_core::flow::{Flow, Time};
 use trackway_core::price::Book;
 use trackway_core::process::{ProcessFact, ProcessKey};
 use trackway_core::run::{Identity, Totals};
 use trackway_proxy::tap::{Event, Feed};
 
 use super::ledger::Ledger;
-use super::now;
+use super::{now, takeover};
 use crate::kernel::{Chunk, Kernel};
 use crate::limits::{
     CHUNK_BATCH, LAST_FACTS, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_BATCH, TAP_EVENTS,
@@ -122,7 +122,29 @@ impl State {
     }
 
     fn take_events(&mut self, ledger: &mut Ledger) {
-        self.events.drain(..).for_each(|event| ledger.event(event, self.source.read));
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.drain(..) {
+            if let Event::Unread(unread) = &event
+                && let Some((flow, host)) = takeover::refused(unread)
+            {
+                self.take_over(flow, host, ledger);
+            }
+            ledger.event(event, self.source.read);
+        }
+        self.events = events;
+    }
+
+    /// A client refused the proxy's certificate: its process is looked into from now on.
+    fn take_over(&mut self, flow: &Flow, host: &str, ledger: &mut Ledger) {
+        let (Some(kernel), Some(process), true) = (&self.source.kernel, flow.process, self.source.read)
+        else {
+            return;
+        };
+        ledger.refuse(host);
+        if let Err(why) = takeover::begin(&mut self.source.tap, kernel, process.pid) {
+            // The connection is reported as unread, which says all that the user can act on.
+            tracing::warn!(pid = process.pid, why, "the tap does not read what the proxy could not");
+        }
     }
 
     /// Gives the run what the kernel told.

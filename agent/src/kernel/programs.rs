@@ -86,9 +86,15 @@ pub(super) const HOOKS: [Hook; 11] = [
     process("process_fork", "who started whom", "sched_process_fork"),
     process("process_exec", "commands of processes", "sched_process_exec"),
     process("process_exit", "ends of processes", "sched_process_exit"),
+    PROBES[0],
+    PROBES[1],
+    SYSCALLS,
+];
+
+/// Attached wherever a library is found.
+pub(super) const PROBES: [Hook; 2] = [
     probe_in("tap", "reading TLS in the process"),
     probe_in("tap_return", "reading TLS in the process, where functions return"),
-    SYSCALLS,
 ];
 
 /// Attached with the tap, or as soon as anything else wants it.

@@ -30,10 +30,10 @@ pub struct Wish {
     pub ring_bytes: u32,
 }
 
-/// The size that serves nothing but standard input and output.
-const STDIO_RING_BYTES: u32 = 1024 * 1024;
+/// The size that serves standard input and output, and the clients that do not trust a proxy.
+const LESS_RING_BYTES: u32 = 4 * 1024 * 1024;
 /// Streams and sockets that are remembered then.
-const STDIO_STREAMS: u32 = 1024;
+const LESS_STREAMS: u32 = 4 * 1024;
 
 impl Wish {
     /// Whether TLS libraries are looked at.
@@ -53,11 +53,11 @@ impl Wish {
 
     /// Sizes of the maps that depend on it.
     pub(super) fn sizes(self) -> [(&'static str, u32); 5] {
-        let streams = if self.tap() { abi::STREAMS } else { STDIO_STREAMS };
+        let streams = if self.tap() { abi::STREAMS } else { LESS_STREAMS };
         let cpus = aya::util::nr_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok());
         [
             ("TAP_SCRATCH", cpus.unwrap_or(1)),
-            ("TAP_CHUNKS", if self.tap() { self.ring_bytes } else { STDIO_RING_BYTES }),
+            ("TAP_CHUNKS", if self.tap() { self.ring_bytes } else { LESS_RING_BYTES }),
             ("TAP_STREAMS", streams),
             ("TAP_OPERATIONS", streams),
             ("TAP_SOCKETS", streams.min(abi::SOCKETS)),

@@ -48,6 +48,8 @@ pub struct Operation {
     pub descriptor: u64,
     /// Bytes that it moved, once it has ended.
     pub moved: u64,
+    /// Its buffer, where it ended without moving any: a second try may name none (GnuTLS).
+    pub again: u64,
 }
 
 #[uprobe]
@@ -109,17 +111,25 @@ fn thread(who: &Watched, regs: u64, place: Place, direction: u32) -> Thread {
 
 #[inline(always)]
 fn enter(who: &Watched, regs: u64, site: &Site, direction: u32) {
-    let operation = Operation {
+    let key = thread(who, regs, site.thread, direction);
+    let mut operation = Operation {
         connection: value(regs, site.connection, 0) as u64,
         buffer: value(regs, site.buffer, 0) as u64,
         segments: if site.vectored == 0 { 0 } else { value(regs, site.length, 0) as u64 },
         out: value(regs, site.out, 0) as u64,
         descriptor: 0,
         moved: 0,
+        again: 0,
     };
+    if operation.buffer == 0 {
+        // SAFETY: a copy of what this thread of execution wrote.
+        if let Some(before) = unsafe { TAP_OPERATIONS.get(&key) } {
+            operation.buffer = before.again;
+        }
+    }
     // Where there is no room the end of the operation finds nothing, and the next offset shows no gap: the table
     // drops the least recently used, so that this takes more operations at once than it holds.
-    let _full = TAP_OPERATIONS.insert(&thread(who, regs, site.thread, direction), &operation, 0);
+    let _full = TAP_OPERATIONS.insert(&key, &operation, 0);
 }
 
 #[inline(always)]
@@ -144,6 +154,8 @@ fn leave(who: &Watched, regs: u64, site: &Site, direction: u32, number: u32) {
     }
     let moved = value(regs, site.count, operation.out);
     if moved <= 0 {
+        // SAFETY: as above.
+        unsafe { (*found).again = operation.buffer };
         return;
     }
     // SAFETY: as above.
