@@ -87,7 +87,8 @@ async fn row(world: &World, client: Client, spans: &Spans) -> Result<Row> {
     } else {
         ensure!(spans.of("chat").is_empty(), "it was read after all\n{spans}");
         let span = unread(spans, &served[0].host)?;
-        let reason = format!("unread, reported: `{}`", span.text("trackway.unread.reason"));
+        let reason = span.text("trackway.unread.reason").split(':').next().unwrap_or_default();
+        let reason = format!("unread, reported: `{reason}`");
         (span, reason, "none")
     };
     let cell = |key: &str| if told.get(key).is_null() { "–".to_owned() } else { told.text(key).to_owned() };

@@ -276,6 +276,16 @@ impl Run {
         }
     }
 
+    /// The agent's first process became another program before it asked anything: what was a launcher gives its
+    /// place to the agent. Afterwards nothing changes any more.
+    pub fn rename(&mut self, name: &str, command: &[String], resource: &Arc<Resource>) {
+        if self.totals.llm_calls + self.totals.http_calls + self.totals.pipe_calls == 0 {
+            name.clone_into(&mut self.identity.name);
+            self.identity.command = command.to_vec();
+            self.identity.resource = Arc::clone(resource);
+        }
+    }
+
     /// Counts messages on pipes that were lost on their way, or too many to be followed
     /// ([`crate::observe::Pipe::lost`]).
     pub fn pipe_lost(&mut self, count: u64) {

@@ -25,7 +25,7 @@ struct Tap {
 
 impl Tap {
     fn new(host: &str, start: Start) -> Self {
-        let flow = Flow { plane: Plane::Tap, start, ..flow(host, true) };
+        let flow = Flow { plane: Plane::Tap(None), start, ..flow(host, true) };
         Self { observer: Observer::new(flow), offsets: [0; 2], clock: 0, calls: Vec::new() }
     }
 

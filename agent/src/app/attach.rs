@@ -157,7 +157,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks into a process from now on.
-    fn follow(&mut self, pid: u32) {
+    fn follow(&self, pid: u32) {
         if let Err(why) = self.lock().add(pid, watch::TLS) {
             say(&format!("process {pid} cannot be looked into: {why}"));
         }
@@ -286,6 +286,10 @@ impl<'a> Watch<'a> {
                     let command = Command { filename: filename.clone(), argv: argv.clone(), cwd: None };
                     self.enter(*process, &command)?;
                     return Ok(());
+                }
+                let words: Vec<_> = argv.iter().map(Into::into).collect();
+                if let Some(ledger) = self.ledgers.get_mut(&process.pid) {
+                    ledger.rename(&identity::of(&self.options.output, &words, None, now()));
                 }
                 process.pid
             }

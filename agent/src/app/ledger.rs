@@ -65,6 +65,11 @@ impl Ledger {
         self.root
     }
 
+    /// Its first process became another program.
+    pub(super) fn rename(&mut self, identity: &Identity) {
+        self.run.rename(&identity.name, &identity.command, &identity.resource);
+    }
+
     /// Gets ready to read standard input and output of what the run starts.
     pub(super) fn prepare(&mut self, kernel: &Mutex<Kernel>) {
         self.stdio.prepare(kernel);

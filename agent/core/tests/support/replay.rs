@@ -131,7 +131,7 @@ pub(crate) fn observe(replays: &[Replay], seed: u64) -> Vec<Call> {
 /// marks the join.
 pub(crate) fn join(replay: &Replay, seed: u64) -> Vec<Call> {
     let (request, response) = bytes(replay);
-    let flow = Flow { plane: Plane::Tap, start: Start::Unknown, ..flow(&replay.host, replay.tls) };
+    let flow = Flow { plane: Plane::Tap(None), start: Start::Unknown, ..flow(&replay.host, replay.tls) };
     let (mut observer, mut out, mut dice) = (Observer::new(flow), Vec::new(), seed | 1);
     let (mut clock, mut offsets) = (0, [0, 0]);
     // A client writes a request in one piece, and reads the answer as it comes.
