@@ -10,7 +10,7 @@ mod identity;
 mod ledger;
 mod outputs;
 mod record;
-mod resource;
+pub(crate) mod resource;
 mod servers;
 mod stdio;
 mod takeover;

@@ -32,7 +32,8 @@ Examples:
   trackway show last                             The latest run as a tree
   trackway find \"connection refused\"            Where something was said, in all runs
   trackway decode capture.har                    What a recorded capture meant: no kernel needed
-  trackway doctor                                What this machine allows, and the remedies";
+  trackway doctor                                What this machine allows, and the remedies
+  sudo trackway doctor --pid 4711                What can be read of a process that runs already";
 
 const RUN_EXAMPLES: &str = "\
 Everything after -- is the command, run exactly as without Trackway: its exit code, signals, input, output and
@@ -67,6 +68,22 @@ Examples:
   trackway doctor --pid 4711                     What can be read of one process, and why
 
 Needs root, Linux 5.15 or later, and x86-64.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Without --pid: what the machine allows, line by line, with the remedy where something is missing.
+
+With --pid: the process's executable, whose files it sees, each TLS library in it with the number of places where a \
+probe would stand (and how many of them the kernel emulates, which costs a fraction of the others), what could not \
+be read and why, where its connections go, and then two answers. tap: yes, partly or no, is trackway attach, without \
+a restart. proxy: is trackway run, which needs one. Nothing is changed in the process. A large executable takes some \
+seconds to be searched.
+
+Examples:
+  trackway doctor
+  sudo trackway doctor --pid 4711
+  sudo trackway doctor --pid $(pgrep -n node) --json | jq .tap
+
+Exit code: 0; 1 where trackway run does not work at all, or where there is no such process.";
 
 // A paragraph is one line, so that it is wrapped to the terminal.
 const DECODE_EXAMPLES: &str = "\
@@ -254,7 +271,11 @@ pub struct Decode {
 
 /// `trackway doctor`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
 pub struct Doctor {
+    /// Say what of this process can be read, by which way, and why not the rest; nothing is attached
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
     /// As JSON
     #[arg(long)]
     pub json: bool,

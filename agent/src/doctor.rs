@@ -1,6 +1,8 @@
-//! `trackway doctor`: what this kernel, these privileges and this environment allow, with the remedies.
+//! `trackway doctor`: what this kernel, these privileges and this environment allow, with the remedies; with
+//! `--pid`, what can be read of one process.
 
 mod checks;
+mod process;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -44,8 +46,11 @@ pub struct Report {
     pub works: bool,
 }
 
-/// Looks and tells. The exit code is zero where `run` works at all.
+/// Looks and tells. The exit code is zero where `run` works at all, or where the process is there.
 pub fn run(options: &Doctor) -> i32 {
+    if let Some(pid) = options.pid {
+        return process::run(pid, options);
+    }
     let report = checks::report();
     let mut out = io::stdout();
     let colour = !options.no_color && settings::get(settings::NO_COLOR).is_none() && out.is_terminal();
@@ -76,23 +81,7 @@ impl Report {
     }
 
     fn text(&self, colour: bool) -> String {
-        let mut out = String::new();
-        let width =
-            self.findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or_default();
-        for finding in &self.findings {
-            let (sign, code) = match finding.state {
-                State::Good => ("✓", "32"),
-                State::Less => ("✗", "31"),
-                State::Info => ("·", "2"),
-            };
-            let sign = if colour { format!("\x1b[{code}m{sign}\x1b[0m") } else { sign.to_owned() };
-            out.push_str(&format!("{sign} {:width$}  {}\n", finding.name, brief(&finding.detail)));
-            if let Some(remedy) = &finding.remedy {
-                out.push_str(&format!("  {:width$}  → {remedy}\n", ""));
-            }
-        }
-        out.push_str(&format!("\n{}\n", self.verdict()));
-        out
+        format!("{}\n{}\n", lines(&self.findings, colour), self.verdict())
     }
 
     fn json(&self) -> String {
@@ -111,4 +100,23 @@ impl Report {
         let report = json!({"works": self.works, "kernel": self.kernel, "findings": findings});
         format!("{report:#}\n")
     }
+}
+
+/// Findings, one below the other.
+fn lines(findings: &[Finding], colour: bool) -> String {
+    let mut out = String::new();
+    let width = findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or_default();
+    for finding in findings {
+        let (sign, code) = match finding.state {
+            State::Good => ("✓", "32"),
+            State::Less => ("✗", "31"),
+            State::Info => ("·", "2"),
+        };
+        let sign = if colour { format!("\x1b[{code}m{sign}\x1b[0m") } else { sign.to_owned() };
+        out.push_str(&format!("{sign} {:width$}  {}\n", finding.name, brief(&finding.detail)));
+        if let Some(remedy) = &finding.remedy {
+            out.push_str(&format!("  {:width$}  → {remedy}\n", ""));
+        }
+    }
+    out
 }

@@ -30,6 +30,10 @@ pub const TAKEN_HOSTS: usize = 1024;
 pub const TAP_SOCKETS: usize = 16 * 1024;
 /// Most processes that the tap knows.
 pub const TAPPED: usize = 16 * 1024;
+/// Most processes with TLS that was not read that have a line of their own at the end.
+pub const MISSED: usize = 10;
+/// Most hosts that such a line names.
+pub const MISSED_HOSTS: usize = 3;
 /// Most files of code that have probes.
 pub const IMAGES: usize = 1024;
 /// Largest file of code that is looked into.
@@ -63,6 +67,10 @@ pub const GUARD_CONNECTIONS: usize = 1024;
 pub const GUARD_LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// How long `doctor` waits for a collector to accept a connection.
 pub const DOCTOR_CONNECT: Duration = Duration::from_secs(1);
+/// How long `doctor` searches a file before it says so.
+pub const DOCTOR_PATIENCE: Duration = Duration::from_secs(1);
+/// Most addresses of one process that `doctor` names.
+pub const DOCTOR_PEERS: usize = 256;
 /// Longest that the demonstration may take.
 pub const DEMO: Duration = Duration::from_secs(20);
 /// Largest HTTP archive that is read, unpacked: it is one JSON document, and so it is held as a whole.

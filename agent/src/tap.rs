@@ -3,9 +3,11 @@
 //! Invariants: nothing stands in the way of the process; what the tap cannot read is reported with its reason;
 //! libraries are looked for on a thread of its own, and every table has its bound in `limits.rs`.
 
+pub mod explain;
 mod flows;
 mod images;
 mod maps;
+mod missed;
 mod scan;
 mod sockets;
 
@@ -16,9 +18,10 @@ use trackway_core::flow::{Close, Time};
 use trackway_core::process::ProcessFact;
 use trackway_proxy::tap::Event;
 
-use crate::kernel::{Chunk, Kernel, What};
+use crate::kernel::{Chunk, Kernel, Peer, What};
 use flows::Flows;
 pub use images::{Coverage, Found, Images};
+use missed::Missed;
 use scan::Scan;
 use sockets::Sockets;
 
@@ -40,6 +43,7 @@ pub struct Tap {
     scan: Scan,
     flows: Flows,
     sockets: Sockets,
+    missed: Missed,
 }
 
 impl Tap {
@@ -47,7 +51,15 @@ impl Tap {
     pub fn start(kernel: Arc<Mutex<Kernel>>, files: Vec<PathBuf>, role: Role) -> std::io::Result<Self> {
         let images = Arc::new(Mutex::new(Images::default()));
         let scan = Scan::start(Arc::clone(&kernel), Arc::clone(&images), files)?;
-        Ok(Self { role, kernel, images, scan, flows: Flows::default(), sockets: Sockets::default() })
+        Ok(Self {
+            role,
+            kernel,
+            images,
+            scan,
+            flows: Flows::default(),
+            sockets: Sockets::default(),
+            missed: Missed::default(),
+        })
     }
 
     /// Waits until what was asked for so far has been looked at.
@@ -85,13 +97,22 @@ impl Tap {
             What::Hello { .. } => self.sockets.hello(&chunk),
             What::Closed { socket } => {
                 let read = self.flows.closed(&chunk, socket, events);
-                let images = Arc::clone(&self.images);
-                let read = read || self.role == Role::Beside;
-                events.extend(self.sockets.closed(&chunk, socket, read, |pid| why(&images, pid)));
+                self.closed(&chunk, socket, read, events);
             }
             What::Mapped => self.scan.process(chunk.process.pid),
             What::Stdio { .. } => {}
         }
+    }
+
+    /// A socket was closed: reports and remembers it, if it carried TLS that nobody read.
+    fn closed(&mut self, chunk: &Chunk, socket: &Peer, read: bool, events: &mut Vec<Event>) {
+        let images = &self.images;
+        let read = read || self.role == Role::Beside;
+        let event = self.sockets.closed(chunk, socket, read, |pid| why(images, pid));
+        if let Some(Event::Unread(unread)) = &event {
+            self.missed.add(unread, || name(images, chunk.process.pid));
+        }
+        events.extend(event);
     }
 
     /// A process has ended: its sockets are closed without a word.
@@ -100,9 +121,7 @@ impl Tap {
             let socket = self.kernel.lock().unwrap_or_else(PoisonError::into_inner).socket(pid, number);
             let Some(socket) = socket else { continue };
             let read = self.flows.closed(&chunk, &socket, events);
-            let images = Arc::clone(&self.images);
-            let read = read || self.role == Role::Beside;
-            events.extend(self.sockets.closed(&chunk, &socket, read, |pid| why(&images, pid)));
+            self.closed(&chunk, &socket, read, events);
         }
         self.flows.end(pid, Close::Clean, time, events);
     }
@@ -114,7 +133,8 @@ impl Tap {
         }
         self.flows.finish(time, events);
         let totals = self.kernel.lock().unwrap_or_else(PoisonError::into_inner).tap_totals();
-        let mut lines = self.scan.finish();
+        let mut lines = self.missed.lines();
+        lines.extend(self.scan.finish());
         if totals.lost > 0 {
             lines.push(format!(
                 "{} bytes passed unseen by the tap: they came faster than they could be read",
@@ -133,4 +153,10 @@ impl Tap {
 /// Why nothing of a process is read.
 fn why(images: &Mutex<Images>, pid: u32) -> String {
     images.lock().unwrap_or_else(PoisonError::into_inner).why(pid)
+}
+
+/// What a process is called: as its executable.
+fn name(images: &Mutex<Images>, pid: u32) -> String {
+    let name = images.lock().unwrap_or_else(PoisonError::into_inner).executable(pid);
+    name.unwrap_or_else(|| "a process".to_owned())
 }

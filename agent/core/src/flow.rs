@@ -48,6 +48,17 @@ pub enum Plane {
     Tap(Option<Probe>),
 }
 
+impl Plane {
+    /// Its name in telemetry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Plane::Redirect => "redirect",
+            Plane::Explicit => "explicit",
+            Plane::Tap(_) => "tap",
+        }
+    }
+}
+
 /// Which TLS library's functions gave bytes, and how they were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Probe {

@@ -164,6 +164,9 @@ names! {
     CAPTURE_PLANE = "trackway.capture.plane";
     CAPTURE_LIBRARY = "trackway.capture.library";
     CAPTURE_METHOD = "trackway.capture.method";
+    CONNECTION_REQUEST = "trackway.connection.request";
+    COVERAGE_PLANES = "trackway.coverage.planes";
+    COVERAGE_UNREAD_BYTES = "trackway.coverage.unread_bytes";
     COMPLETION = "trackway.completion";
     FAULTS = "trackway.faults";
     UNREAD_REASON = "trackway.unread.reason";

@@ -18,6 +18,7 @@ mod attributes;
 mod bound;
 mod chat;
 mod conversation;
+mod coverage;
 mod emit;
 mod evidence;
 mod http;
@@ -50,6 +51,7 @@ use crate::process::{ProcessFact, ProcessKey};
 use crate::telemetry::{Content, Resource, Span, SpanId, TraceId};
 
 use conversation::Conversations;
+pub use coverage::Planes;
 use order::{Input, Order};
 use pipe::Piped;
 use process::Processes;
@@ -102,6 +104,10 @@ pub struct Totals {
     pub pipe_calls: u64,
     /// Connections seen and not read.
     pub unread: u64,
+    /// Bytes on these, as their sockets carried them.
+    pub unread_bytes: u64,
+    /// By which ways calls came.
+    pub planes: Planes,
     /// Processes.
     pub processes: u64,
     /// Sum of the known input tokens.

@@ -48,7 +48,7 @@ pub(super) fn of(service: String, said: Vec<(String, String)>) -> Resource {
 
 /// The container that a cgroup path names: the last part that holds 64 hexadecimal digits and nothing else
 /// but a runtime's name before and `.scope` behind (`docker-<id>.scope`, `cri-containerd-<id>.scope`, `<id>`).
-fn container(cgroup: &str) -> Option<String> {
+pub(crate) fn container(cgroup: &str) -> Option<String> {
     let parts = cgroup.lines().flat_map(|line| line.rsplit('/'));
     let id = |part: &str| {
         let part = part.strip_suffix(".scope").unwrap_or(part);

@@ -59,11 +59,11 @@ fn less(name: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Fin
     Finding { name: name.to_owned(), state: State::Less, detail: detail.into(), remedy: Some(remedy.into()) }
 }
 
-fn info(name: &str, detail: impl Into<String>) -> Finding {
+pub(super) fn info(name: &str, detail: impl Into<String>) -> Finding {
     Finding { name: name.to_owned(), state: State::Info, detail: detail.into(), remedy: None }
 }
 
-fn release() -> Finding {
+pub(super) fn release() -> Finding {
     let name = "kernel";
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim();
@@ -74,7 +74,7 @@ fn release() -> Finding {
     if version >= OLDEST { good(name, text) } else { less(name, text, "Linux 5.15 or later is needed") }
 }
 
-fn privileges() -> (Finding, bool) {
+pub(super) fn privileges() -> (Finding, bool) {
     let name = "privileges";
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use trackway_core::flow::Probe;
-use trackway_image::{Library, Method};
+use trackway_image::{Library, Method, Tls};
 
 use super::maps::Key;
 use crate::kernel::Standing;
@@ -24,6 +24,45 @@ pub struct Found {
     pub probes: usize,
     /// Those of them on instructions that the kernel emulates.
     pub cheap: usize,
+}
+
+impl Found {
+    /// What was found, with a probe for each place.
+    pub(super) fn of(tls: &Tls) -> Self {
+        Self {
+            library: tls.library,
+            version: tls.version.clone(),
+            method: tls.method,
+            probes: tls.hooks.len(),
+            cheap: tls.hooks.iter().filter(|hook| hook.emulated).count(),
+        }
+    }
+
+    /// Its names in telemetry.
+    pub fn label(&self) -> Probe {
+        Probe { library: library(self.library), method: method(self.method) }
+    }
+}
+
+fn library(library: Library) -> &'static str {
+    match library {
+        Library::OpenSsl => "openssl",
+        Library::BoringSsl => "boringssl",
+        Library::GnuTls => "gnutls",
+        Library::Go => "go",
+        Library::Rustls => "rustls",
+    }
+}
+
+fn method(method: Method) -> &'static str {
+    match method {
+        Method::Dynsym => "dynsym",
+        Method::Symtab => "symtab",
+        Method::DebugFile => "debug_file",
+        Method::Pclntab => "pclntab",
+        Method::Signature => "signature",
+        Method::CrossReference => "cross_reference",
+    }
 }
 
 /// What is known of one process.
@@ -124,6 +163,12 @@ impl Images {
             .map(|(key, _)| *key)
             .collect();
         idle.iter().filter_map(|key| self.known.remove(key)?.standing).collect()
+    }
+
+    /// The name of a process's executable.
+    pub(super) fn executable(&self, pid: u32) -> Option<String> {
+        let image = self.known.get(self.processes.get(&pid)?.first()?)?;
+        image.name.file_name().map(|name| name.to_string_lossy().into_owned())
     }
 
     /// Why nothing of a process is read, in one line.

@@ -45,6 +45,17 @@ impl Code {
         Ok(Self { key, file, name, executable, root })
     }
 
+    /// Its length.
+    pub(super) fn size(&self) -> u64 {
+        self.key.size
+    }
+
+    /// Searches it for TLS.
+    pub(super) fn look(&self) -> Result<trackway_image::Image, String> {
+        let bytes = self.read().map_err(|error| error.to_string())?;
+        trackway_image::look(&bytes, |build| self.debug(build)).map_err(|error| error.to_string())
+    }
+
     /// Its bytes.
     pub(super) fn read(&self) -> io::Result<Vec<u8>> {
         if self.key.size > IMAGE_BYTES {
@@ -97,6 +108,13 @@ pub(super) fn code(pid: u32) -> Vec<Code> {
         }
     }
     found
+}
+
+/// Whether a process has a library of this name in its memory.
+pub(super) fn holds(pid: u32, library: &str) -> bool {
+    let maps = i32::try_from(pid).ok().and_then(|pid| Process::new(pid).ok()?.maps().ok());
+    let named = |path: &Path| path.file_name().is_some_and(|name| name == library);
+    maps.into_iter().flatten().any(|map| matches!(&map.pathname, MMapPath::Path(path) if named(path)))
 }
 
 /// Whether a library may be one that speaks TLS, by its name. Looking into every library of a process costs more

@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use trackway_abi::tap::{self as abi, Site};
-use trackway_core::flow::Probe as Label;
-use trackway_image::{Kind, Library, Method, Ok as Rule, Place, Tls};
+use trackway_image::{Kind, Ok as Rule, Place, Tls};
 
 use super::images::{Found, Images};
 use super::maps::{self, Code};
@@ -126,25 +125,16 @@ impl Work {
         if self.images().uses(pid, code.key) || !self.images().has_room() {
             return;
         }
-        let looked = code.read().map_err(|error| error.to_string()).and_then(|bytes| {
-            trackway_image::look(&bytes, |build| code.debug(build)).map_err(|error| error.to_string())
-        });
         let (mut found, mut refused, mut probes) = (Vec::new(), Vec::new(), Vec::new());
         let mut labels = Vec::new();
-        match looked {
+        match code.look() {
             Ok(image) => {
                 refused.extend(image.refused.into_iter().map(|refusal| refusal.reason));
                 for tls in image.libraries {
                     let of = self::probes(&tls);
-                    found.push(Found {
-                        library: tls.library,
-                        version: tls.version,
-                        method: tls.method,
-                        probes: of.len(),
-                        cheap: tls.hooks.iter().filter(|hook| hook.emulated).count(),
-                    });
-                    let label = Label { library: library(tls.library), method: method(tls.method) };
-                    labels.extend(of.iter().map(|_| label));
+                    let one = Found::of(&tls);
+                    labels.extend(of.iter().map(|_| one.label()));
+                    found.push(one);
                     probes.extend(of);
                 }
             }
@@ -191,27 +181,6 @@ impl Work {
             lines.push(format!("{left} files were not looked into: the tap has too many"));
         }
         lines
-    }
-}
-
-fn library(library: Library) -> &'static str {
-    match library {
-        Library::OpenSsl => "openssl",
-        Library::BoringSsl => "boringssl",
-        Library::GnuTls => "gnutls",
-        Library::Go => "go",
-        Library::Rustls => "rustls",
-    }
-}
-
-fn method(method: Method) -> &'static str {
-    match method {
-        Method::Dynsym => "dynsym",
-        Method::Symtab => "symtab",
-        Method::DebugFile => "debug_file",
-        Method::Pclntab => "pclntab",
-        Method::Signature => "signature",
-        Method::CrossReference => "cross_reference",
     }
 }
 

@@ -39,6 +39,7 @@ impl Metrics {
     /// Counts one finished span.
     pub fn span(&mut self, span: &Span) {
         let origin = self.origins.of(span.trace, &span.resource);
+        self.coverage(span, origin);
         let operation = text(span, names::OPERATION_NAME).unwrap_or_default();
         match (span.kind, operation) {
             (SpanKind::Client, _) if text(span, names::MCP_METHOD_NAME).is_some() => {
@@ -53,6 +54,27 @@ impl Metrics {
             (SpanKind::Internal, "invoke_agent") => self.agent(span, origin),
             _ => {}
         }
+    }
+
+    /// What was read of what connections carried, and by which way.
+    fn coverage(&mut self, span: &Span, origin: usize) {
+        let Some(plane) = text(span, names::CAPTURE_PLANE) else { return };
+        let sum = |one, other| count(span, one).unwrap_or(0).saturating_add(count(span, other).unwrap_or(0));
+        let (plane, read, bytes, connections) = if span.attribute(names::UNREAD_REASON).is_some() {
+            // The tap saw it from outside: none of its probes brought a byte.
+            let plane = if plane == "tap" { "none" } else { plane };
+            (plane, false, sum(names::UNREAD_BYTES_OUT, names::UNREAD_BYTES_IN), 1)
+        } else {
+            // Only the span that stands for a whole request has it: nothing is counted twice.
+            let Some(number) = count(span, names::CONNECTION_REQUEST) else { return };
+            let bytes = sum(names::HTTP_REQUEST_BODY_SIZE, names::HTTP_RESPONSE_BODY_SIZE);
+            (plane, true, bytes, u64::from(number == 0))
+        };
+        let mut labels: Labels = vec![(names::CAPTURE_PLANE, Scalar::Text(plane.to_owned()))];
+        labels.extend(self::labels(span, &[names::CAPTURE_LIBRARY]));
+        labels.push((own::COVERAGE_READ, Scalar::Bool(read)));
+        self.store.add(&it::COVERAGE_BYTES, origin, labels.clone(), bytes);
+        self.store.add(&it::COVERAGE_CONNECTIONS, origin, labels, connections);
     }
 
     fn model(&mut self, span: &Span, origin: usize, operation: &str) {

@@ -109,4 +109,8 @@ instruments! {
         "Calls to models whose usage is unknown.";
     UNREAD = UNREAD, Kind::Counter, "{connection}", "Connections that were seen and not read.";
     LOST = LOST, Kind::Counter, "{fact}", "Facts about processes that were lost.";
+    COVERAGE_BYTES = COVERAGE_BYTES, Kind::Counter, "By",
+        "Bytes of connections: of bodies where they were read, of all that the socket carried where not.";
+    COVERAGE_CONNECTIONS = COVERAGE_CONNECTIONS, Kind::Counter, "{connection}",
+        "Connections that brought calls, and those that were not read.";
 }

@@ -224,6 +224,60 @@ fn a_run_as_metrics() {
 }
 
 #[test]
+fn coverage_is_counted_once_for_each_request() {
+    let call = |plane, number: Option<u64>| {
+        let mut attributes = vec![
+            text(names::CAPTURE_PLANE, plane),
+            int(names::HTTP_REQUEST_BODY_SIZE, 100),
+            int(names::HTTP_RESPONSE_BODY_SIZE, 11),
+        ];
+        attributes.extend(number.map(|number| int(names::CONNECTION_REQUEST, number)));
+        if plane == "tap" {
+            attributes.push(text(names::CAPTURE_LIBRARY, "openssl"));
+        }
+        span(SpanKind::Client, MS, attributes)
+    };
+    let unread = |plane| {
+        let attributes = vec![
+            text(names::CAPTURE_PLANE, plane),
+            text(names::UNREAD_REASON, "no_probe: none"),
+            int(names::UNREAD_BYTES_OUT, 5),
+            int(names::UNREAD_BYTES_IN, 7),
+        ];
+        span(SpanKind::Client, MS, attributes)
+    };
+    let spans = [
+        call("tap", Some(0)),
+        call("tap", Some(1)),
+        // Another message of the same batch.
+        call("tap", None),
+        call("redirect", Some(0)),
+        unread("redirect"),
+        unread("tap"),
+        unread("tap"),
+    ];
+    let points = counted(Temporality::Cumulative, &spans).report(Time(9));
+    let mut found = lines(&points);
+    found.retain(|line| line.starts_with("trackway.coverage."));
+    found.sort();
+    let (plane, read) = ("trackway.capture.plane", "trackway.coverage.read");
+    let library = "trackway.capture.library=openssl";
+    assert_eq!(
+        found,
+        [
+            format!("trackway.coverage.bytes{{{plane}=none,{read}=Bool(false)}} 24"),
+            format!("trackway.coverage.bytes{{{plane}=redirect,{read}=Bool(false)}} 12"),
+            format!("trackway.coverage.bytes{{{plane}=redirect,{read}=Bool(true)}} 111"),
+            format!("trackway.coverage.bytes{{{plane}=tap,{library},{read}=Bool(true)}} 222"),
+            format!("trackway.coverage.connections{{{plane}=none,{read}=Bool(false)}} 2"),
+            format!("trackway.coverage.connections{{{plane}=redirect,{read}=Bool(false)}} 1"),
+            format!("trackway.coverage.connections{{{plane}=redirect,{read}=Bool(true)}} 1"),
+            format!("trackway.coverage.connections{{{plane}=tap,{library},{read}=Bool(true)}} 1"),
+        ]
+    );
+}
+
+#[test]
 fn buckets_hold_their_upper_bound() {
     for bounds in [
         &instrument::CALL_SECONDS[..],

@@ -40,6 +40,9 @@ names! {
     CALLS_UNKNOWN_USAGE = "trackway.calls.without_usage";
     UNREAD = "trackway.connections.unread";
     LOST = "trackway.process_facts.lost";
+    COVERAGE_BYTES = "trackway.coverage.bytes";
+    COVERAGE_CONNECTIONS = "trackway.coverage.connections";
+    COVERAGE_READ = "trackway.coverage.read";
 
     // OpenTelemetry's mark of the set that takes what found no place
     OVERFLOW = "otel.metric.overflow";

@@ -28,6 +28,8 @@ pub(super) fn exchange(call: &Call, set: &mut Attributes) {
     if let Some(status) = http.status {
         set.int(names::HTTP_STATUS, status);
     }
+    set.int(names::HTTP_REQUEST_BODY_SIZE, http.request_bytes);
+    set.int(names::HTTP_RESPONSE_BODY_SIZE, http.response_bytes);
     captured(call.plane, set);
     set.count(names::HTTP_RESEND_COUNT, http.resend_count.unwrap_or(0).into());
     let faults = call.faults.iter().take(limits::FAULTS);
@@ -55,8 +57,6 @@ pub(super) fn plain(call: &Call, set: &mut Attributes) {
             set.plain(names::NETWORK_PROTOCOL_VERSION, version);
         }
     }
-    set.int(names::HTTP_REQUEST_BODY_SIZE, http.request_bytes);
-    set.int(names::HTTP_RESPONSE_BODY_SIZE, http.response_bytes);
     if let Some(agent) = &http.user_agent {
         set.text(names::USER_AGENT, agent, Class::Plain);
     }
@@ -90,18 +90,10 @@ pub(super) fn host(flow: &Flow) -> String {
 
 /// By which way the bytes came.
 fn captured(by: Plane, set: &mut Attributes) {
-    set.plain(names::CAPTURE_PLANE, plane(by));
+    set.plain(names::CAPTURE_PLANE, by.name());
     if let Plane::Tap(Some(probe)) = by {
         set.plain(names::CAPTURE_LIBRARY, probe.library);
         set.plain(names::CAPTURE_METHOD, probe.method);
-    }
-}
-
-fn plane(plane: Plane) -> &'static str {
-    match plane {
-        Plane::Redirect => "redirect",
-        Plane::Explicit => "explicit",
-        Plane::Tap(_) => "tap",
     }
 }
 

@@ -162,4 +162,6 @@ fn totals(totals: &Totals, set: &mut Attributes) {
     set.count(names::RUN_PIPE_CALLS, totals.pipe_calls);
     set.count(names::RUN_PROCESSES, totals.processes);
     set.count(names::RUN_UNREAD, totals.unread);
+    set.count(names::COVERAGE_UNREAD_BYTES, totals.unread_bytes);
+    set.texts(names::COVERAGE_PLANES, totals.planes.names(), Class::Plain);
 }

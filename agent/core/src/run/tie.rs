@@ -100,6 +100,8 @@ impl Run {
             chat::content(call, llm, &mut set);
         }
         http::exchange(call, &mut set);
+        set.int(names::CONNECTION_REQUEST, call.index);
+        self.tally(id, |totals| totals.planes.add(call.plane));
         set.plain(names::LINK_RULE, rule);
         let resource = self.resource(call.process);
         let draft = self.draft(id, parent, chat::name(llm), call.start..call.end, set, &resource);
@@ -178,7 +180,10 @@ impl Run {
             // whose requests come from its own process.
             (parent, rule) = (tool, "window");
         }
-        self.tally(parent, |totals| totals.http_calls += 1);
+        self.tally(parent, |totals| {
+            totals.http_calls += 1;
+            totals.planes.add(call.plane);
+        });
         let id = self.call_id(call);
         self.exchange(call, id, parent, rule);
         for (ordinal, other) in (1..).zip(rpc::batch(call)) {
@@ -206,6 +211,10 @@ impl Run {
         let mut set = Attributes::default();
         http::plain(call, &mut set);
         http::exchange(call, &mut set);
+        // The others of a batch travelled in the same request.
+        if id == self.call_id(call) {
+            set.int(names::CONNECTION_REQUEST, call.index);
+        }
         set.plain(names::LINK_RULE, rule);
         let name = rpc::attributes(call, &mut set)
             .unwrap_or_else(|| http::method(&call.http).unwrap_or("HTTP").to_owned());
@@ -219,7 +228,10 @@ impl Run {
         self.heard(unread.closed);
         let flow = &unread.flow;
         let (parent, rule) = self.caller(flow.process);
-        self.tally(parent, |totals| totals.unread += 1);
+        self.tally(parent, |totals| {
+            totals.unread += 1;
+            totals.unread_bytes += unread.bytes_to_origin + unread.bytes_to_client;
+        });
         let mut set = Attributes::default();
         let failure: Option<Failure> = http::unread(unread, &mut set);
         set.plain(names::LINK_RULE, rule);

@@ -130,11 +130,33 @@ fn what_was_not_read_is_said() {
     assert_eq!(word(span, names::UNREAD_REASON), "client_refused: alert unknown_ca");
     assert_eq!(number(span, names::UNREAD_BYTES_IN), 7);
     assert_eq!(span.status, Status::Unset);
-    assert_eq!(number(run.spans.last().unwrap(), names::LOST_FACTS), 4);
+    let root = run.spans.last().unwrap();
+    assert_eq!(number(root, names::LOST_FACTS), 4);
+    assert_eq!((number(root, names::RUN_UNREAD), number(root, names::COVERAGE_UNREAD_BYTES)), (1, 12));
+    // What was not read was brought by nothing.
+    assert_eq!(root.attribute(names::COVERAGE_PLANES), None);
     let mut run = Run::new(identity());
     run.unread(unread(UnreadReason::OriginFailed("refused".into())));
     let run = end(run, Vec::new());
     assert_eq!(word(run.one("unread pinned.example"), names::ERROR_TYPE), "origin_failed");
+}
+
+#[test]
+fn the_root_says_by_which_ways_calls_came() {
+    let mut tapped = http(2, AGENT, 20, 30, Kind::Plain);
+    tapped.plane = Plane::Tap(None);
+    tapped.index = 4;
+    tapped.http.request_bytes = 3;
+    let run = play([tapped.into(), http(1, AGENT, 0, 10, Kind::Plain).into()]);
+    let planes = AttributeValue::Texts(vec!["redirect".into(), "tap".into()]);
+    assert_eq!(run.spans.last().unwrap().attribute(names::COVERAGE_PLANES), Some(&planes));
+    let numbers: Vec<(i64, i64)> = run
+        .spans
+        .iter()
+        .filter(|span| span.kind == SpanKind::Client)
+        .map(|span| (number(span, names::CONNECTION_REQUEST), number(span, names::HTTP_REQUEST_BODY_SIZE)))
+        .collect();
+    assert_eq!(numbers, [(0, 0), (4, 3)]);
 }
 
 #[test]
