@@ -28,14 +28,14 @@ pub(super) fn text(facts: &Facts, verdict: &Verdict, colour: bool) -> String {
 }
 
 fn findings(facts: &Facts) -> Vec<Finding> {
-    let command =
-        if facts.command.is_empty() { "without a command line".to_owned() } else { facts.command.join(" ") };
     let mut all = vec![
-        checks::info("process", format!("{} {command}", facts.pid)),
-        checks::info("executable", facts.executable.display().to_string()),
+        checks::info("process", format!("{} {}", facts.pid, command(facts))),
         checks::info("files", root(facts.pid, &facts.root)),
         checks::info("has started", below(&facts.below)),
     ];
+    if facts.closed.is_none() {
+        all.insert(1, checks::info("executable", facts.executable.display().to_string()));
+    }
     for file in &facts.files {
         let path = file.path.display();
         let found = |one: &Found| Finding {
@@ -61,6 +61,13 @@ fn findings(facts: &Facts) -> Vec<Finding> {
     }
     all.push(checks::info("connections", connections(facts.peers.as_ref())));
     all
+}
+
+/// The command line on one line: others wrote it.
+fn command(facts: &Facts) -> String {
+    let words = facts.command.join(" ");
+    let words: String = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if words.is_empty() { "without a command line".to_owned() } else { words }
 }
 
 fn library(found: &Found) -> String {
@@ -141,7 +148,7 @@ pub(super) fn json(facts: &Facts, verdict: &Verdict) -> String {
     let below: Vec<Value> = facts.below.iter().map(|(pid, name)| json!({"pid": pid, "name": name})).collect();
     let told = json!({
         "pid": facts.pid,
-        "command": brief(&facts.command.join(" ")),
+        "command": brief(&command(facts)),
         "executable": facts.executable,
         "root": {"own_mounts": facts.root.own, "container": facts.root.container, "path": facts.root.path},
         "started": below,

@@ -109,7 +109,8 @@ impl Verdict {
                     Some((path, why)) => no(reason(path, why), &by_proxy),
                     None => no(
                         "no TLS function is known in what it has loaded".to_owned(),
-                        "attach looks again when it loads a library; what has TLS of its own is read by trackway run",
+                        "trackway attach looks again when it loads a library, and into what it starts; TLS of its own is \
+                         read by trackway run",
                     ),
                 };
             }
