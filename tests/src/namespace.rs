@@ -37,6 +37,7 @@ const NAMES: &[&str] = &[
     "github.com",
     "api.github.com",
     "tool.example",
+    "mcp.example",
     "pinned.example",
     "untrusted.example",
     "expired.example",

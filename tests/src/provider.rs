@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod chop;
 pub mod coding;
+pub mod mcp;
 pub mod messages;
 pub mod recorded;
 pub mod responses;

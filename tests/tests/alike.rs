@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use trackway_tests::provider::script::{Answer, Ask, ToolInput, ToolUse, usage};
+use trackway_tests::provider::script::{Answer, Ask, ToolUse, usage};
 use trackway_tests::provider::{Behaviour, Served};
 use trackway_tests::spans::{Span, Spans};
 use trackway_tests::trackway::Run;
@@ -19,7 +19,7 @@ fn two_looks(ask: &Ask) -> Answer {
     if ask.turn == 2 {
         return Answer::text("I saw it.", usage);
     }
-    let look = ToolUse { name: "look".to_owned(), id: String::new(), input: ToolInput::Json(json!({})) };
+    let look = ToolUse::function("look", json!({}));
     Answer { tools: vec![look], ..Answer::text("I look.", usage) }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 use trackway_tests::provider::Behaviour;
-use trackway_tests::provider::script::{Answer, Ask, ToolInput, ToolUse, usage};
+use trackway_tests::provider::script::{Answer, Ask, ToolUse, usage};
 use trackway_tests::world::{World, privileged};
 
 const TASKS: [&str; 2] = [
@@ -25,11 +25,7 @@ fn two_tasks(ask: &Ask) -> Answer {
     if ask.turn > 0 {
         return Answer::text("Both are kept alike.", usage);
     }
-    let tool = |task: &str| ToolUse {
-        name: "delegate".to_owned(),
-        id: String::new(),
-        input: ToolInput::Json(json!({ "task": task })),
-    };
+    let tool = |task: &str| ToolUse::function("delegate", json!({ "task": task }));
     Answer { tools: TASKS.map(tool).into(), ..Answer::text("I ask two others.", usage) }
 }
 

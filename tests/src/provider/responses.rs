@@ -110,10 +110,16 @@ fn items(id: &str, answer: &Answer) -> Vec<Value> {
         }));
     }
     let call = |tool: &ToolUse| match &tool.input {
-        ToolInput::Json(arguments) => json!({
-            "id": format!("fc_{}", tool.id), "type": "function_call", "status": "completed",
-            "call_id": tool.id, "name": tool.name, "arguments": arguments.to_string(),
-        }),
+        ToolInput::Json(arguments) => {
+            let mut item = json!({
+                "id": format!("fc_{}", tool.id), "type": "function_call", "status": "completed",
+                "call_id": tool.id, "name": tool.name, "arguments": arguments.to_string(),
+            });
+            if let Some(namespace) = tool.namespace {
+                item["namespace"] = namespace.into();
+            }
+            item
+        }
         ToolInput::Text(input) => json!({
             "id": format!("ctc_{}", tool.id), "type": "custom_tool_call", "status": "completed",
             "call_id": tool.id, "name": tool.name, "input": input,

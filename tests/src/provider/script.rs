@@ -74,19 +74,28 @@ impl Shell {
                 ("exec", ToolInput::Text(script))
             }
         };
-        ToolUse { name: name.to_owned(), id: String::new(), input }
+        ToolUse { name: name.to_owned(), input, ..ToolUse::default() }
     }
 }
 
 /// A tool that the model asks for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolUse {
     /// Tool.
     pub name: String,
+    /// The namespace that it stands in (Responses).
+    pub namespace: Option<&'static str>,
     /// The provider gives each call an id; scripts leave it empty.
     pub id: String,
     /// Arguments, or the text that a custom tool takes.
     pub input: ToolInput,
+}
+
+impl ToolUse {
+    /// A call of a function.
+    pub fn function(name: &str, arguments: Value) -> Self {
+        Self { name: name.to_owned(), input: ToolInput::Json(arguments), ..Self::default() }
+    }
 }
 
 /// What a tool takes.
@@ -96,6 +105,12 @@ pub enum ToolInput {
     Json(Value),
     /// A custom tool's text.
     Text(String),
+}
+
+impl Default for ToolInput {
+    fn default() -> Self {
+        Self::Json(json!({}))
+    }
 }
 
 /// Numbers of one answer, as the conventions count them: input with cached, output with reasoning.

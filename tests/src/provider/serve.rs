@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::chop::{Chop, Random};
 use super::script::{Api, Fault};
-use super::{Origin, Plain, Served, Shared, chat, messages, responses, socket};
+use super::{Origin, Plain, Served, Shared, chat, mcp, messages, responses, socket};
 
 pub(super) type Body = BoxBody<Bytes, io::Error>;
 
@@ -217,8 +217,21 @@ async fn plain(request: Request<Incoming>, from: Origin, shared: &Shared) -> Res
     let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let version = format!("{:?}", request.version());
     let tail = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+    let tools = request.method() == Method::POST && request.uri().path() == mcp::PATH;
     let body = request.into_body().collect().await?.to_bytes();
+    if tools {
+        let answer = mcp::answer(&serde_json::from_slice(&body)?);
+        let status = if answer.is_some() { 200 } else { 202 };
+        let Origin { host, traceparent } = from;
+        shared.plain(Plain { host, method, path, size: body.len(), status, version, traceparent });
+        let mut response = Response::builder().status(status).header("mcp-session-id", mcp::SESSION);
+        if answer.is_some() {
+            response = response.header(CONTENT_TYPE, "application/json");
+        }
+        return Ok(response.body(whole(answer.map(|answer| answer.to_string()).unwrap_or_default()))?);
+    }
     let (status, answer) = match tail.as_str() {
+        "mcp" => (405, json!({ "error": { "message": "it sends nothing by itself" } })),
         "models" if path.starts_with("/v1/") => {
             (200, json!({ "object": "list", "data": [{ "id": "gpt-mock", "object": "model" }] }))
         }
