@@ -22,6 +22,8 @@ pub const CHUNK_BATCH: usize = 8 * 1024 * 1024;
 pub const ATTACHED: usize = 64;
 /// Size of the kernel's ring buffer for the tap.
 pub const TAP_RING_BYTES: u32 = 32 * 1024 * 1024;
+/// How long bytes of the tap wait for older ones that are handed over later.
+pub const TAP_HOLD_NS: u64 = 20_000_000;
 /// Most connections that the tap follows at once.
 pub const TAP_FLOWS: usize = 16 * 1024;
 /// Most hosts that clients may refuse us for, and the tap reads instead.

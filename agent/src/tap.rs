@@ -8,6 +8,7 @@ mod flows;
 mod images;
 mod maps;
 mod missed;
+mod order;
 mod scan;
 mod sockets;
 
@@ -22,6 +23,7 @@ use crate::kernel::{Chunk, Kernel, Peer, What};
 use flows::Flows;
 pub use images::{Coverage, Found, Images};
 use missed::Missed;
+use order::Order;
 use scan::Scan;
 use sockets::Sockets;
 
@@ -41,6 +43,7 @@ pub struct Tap {
     kernel: Arc<Mutex<Kernel>>,
     images: Arc<Mutex<Images>>,
     scan: Scan,
+    order: Order,
     flows: Flows,
     sockets: Sockets,
     missed: Missed,
@@ -56,6 +59,7 @@ impl Tap {
             kernel,
             images,
             scan,
+            order: Order::default(),
             flows: Flows::default(),
             sockets: Sockets::default(),
             missed: Missed::default(),
@@ -77,6 +81,10 @@ impl Tap {
         match fact {
             ProcessFact::Exec { process, .. } => self.scan.process(process.pid),
             ProcessFact::Exit { process, time, .. } => {
+                // Nothing of it can come any more.
+                for chunk in self.order.of(process.pid) {
+                    self.read(chunk, events);
+                }
                 self.end(process.pid, *time, events);
                 self.scan.gone(process.pid);
             }
@@ -84,8 +92,23 @@ impl Tap {
         }
     }
 
-    /// Takes what the kernel handed over; appends what it means for connections.
-    pub fn chunk(&mut self, chunk: Chunk, events: &mut Vec<Event>) {
+    /// Takes what the kernel handed over.
+    pub fn chunk(&mut self, chunk: Chunk) {
+        match &chunk.what {
+            What::Mapped => self.scan.process(chunk.process.pid),
+            What::Stdio { .. } => {}
+            _ => self.order.push(chunk),
+        }
+    }
+
+    /// Appends what that meant for connections, as far as its order is certain by now.
+    pub fn advance(&mut self, now: Time, events: &mut Vec<Event>) {
+        while let Some(chunk) = self.order.ripe(now) {
+            self.read(chunk, events);
+        }
+    }
+
+    fn read(&mut self, chunk: Chunk, events: &mut Vec<Event>) {
         match &chunk.what {
             What::Text { .. } | What::Clear { .. } => {
                 let socket = chunk.descriptor.and_then(|number| self.sockets.get(chunk.process.pid, number));
@@ -99,8 +122,7 @@ impl Tap {
                 let read = self.flows.closed(&chunk, socket, events);
                 self.closed(&chunk, socket, read, events);
             }
-            What::Mapped => self.scan.process(chunk.process.pid),
-            What::Stdio { .. } => {}
+            What::Mapped | What::Stdio { .. } => {}
         }
     }
 
@@ -128,6 +150,9 @@ impl Tap {
 
     /// Stops: ends what is open, and says what is to be said.
     pub fn finish(&mut self, time: Time, events: &mut Vec<Event>) -> Vec<String> {
+        while let Some(chunk) = self.order.until(Time(u64::MAX)) {
+            self.read(chunk, events);
+        }
         for pid in self.sockets.processes() {
             self.end(pid, time, events);
         }

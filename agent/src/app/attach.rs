@@ -224,8 +224,9 @@ impl<'a> Watch<'a> {
             if let Some(ledger) = owner.and_then(|root| self.ledgers.get_mut(&root)) {
                 ledger.stdio(&chunk, &self.kernel);
             }
-            self.tap.chunk(chunk, &mut events);
+            self.tap.chunk(chunk);
         }
+        self.tap.advance(now(), &mut events);
         for event in events.drain(..) {
             self.event(event)?;
         }

@@ -155,8 +155,11 @@ impl State {
                 ledger.stdio(&chunk, kernel);
             }
             if let Some(tap) = &mut self.source.tap {
-                tap.chunk(chunk, &mut self.events);
+                tap.chunk(chunk);
             }
+        }
+        if let Some(tap) = &mut self.source.tap {
+            tap.advance(now(), &mut self.events);
         }
         let kernel = self.source.kernel.as_deref().filter(|_| self.source.read);
         for fact in self.facts.drain(..) {

@@ -132,7 +132,7 @@ pub const RECEIVED: u32 = 1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Chunk {
-    /// When the operation ended.
+    /// When an operation that reads ended, one that writes began.
     pub time_ns: u64,
     /// When the process was started.
     pub started_ns: u64,

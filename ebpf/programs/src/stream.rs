@@ -109,6 +109,8 @@ pub struct What {
     pub descriptor: u32,
     /// Plus one; zero where no probe gave them.
     pub site: u32,
+    /// When they passed.
+    pub time_ns: u64,
 }
 
 /// This CPU's own record. Programs like these are not preempted, so nobody else writes it meanwhile.
@@ -121,7 +123,7 @@ fn scratch() -> Option<*mut Record> {
 /// Hands over what a source holds.
 #[inline(never)]
 pub fn hand_over(who: &Watched, what: &What, source: &Source) {
-    let What { connection, kind, direction, descriptor, site } = *what;
+    let What { connection, kind, direction, descriptor, site, time_ns } = *what;
     let stream = Stream { connection, pid: who.pid, direction };
     let total = source.total;
     let offset = match TAP_STREAMS.get_ptr_mut(&stream) {
@@ -138,7 +140,7 @@ pub fn hand_over(who: &Watched, what: &What, source: &Source) {
     };
     let Some(record) = scratch() else { return };
     let head = Chunk {
-        time_ns: now(),
+        time_ns,
         started_ns: who.started_ns(),
         connection,
         offset,
@@ -257,7 +259,7 @@ pub fn socket(who: &Watched, what: &What, socket: &Socket, buffer: u64, length: 
     // SAFETY: as in `hand_over`; the socket and the longest hello fit into `data` together.
     unsafe {
         (*record).chunk = Chunk {
-            time_ns: now(),
+            time_ns: what.time_ns,
             started_ns: who.started_ns(),
             connection: what.connection,
             offset: 0,

@@ -158,7 +158,7 @@ fn moved(who: &Watched, regs: Registers, call: u64, bytes: u64, direction: u32) 
     // The server's side of a pair of pipes: what it reads was asked, what it writes is the answer.
     let stdio = who.bits & watch::STDIO != 0 && number == (direction ^ RECEIVED);
     let what = if stdio {
-        Some(What { connection: u64::from(number), kind: chunk::STDIO, direction, descriptor: number + 1, site: 0 })
+        Some(What { connection: u64::from(number), kind: chunk::STDIO, direction, descriptor: number + 1, site: 0, time_ns: now() })
     } else if who.bits & watch::TLS != 0 {
         socket(who, regs, &source, bytes, number, direction)
     } else {
@@ -206,7 +206,7 @@ fn socket(
 /// A socket's own connection is named by when it was connected.
 #[inline(always)]
 fn of(socket: &Socket, kind: u32, direction: u32, number: u32) -> What {
-    What { connection: socket.time_ns, kind, direction, descriptor: number + 1, site: 0 }
+    What { connection: socket.time_ns, kind, direction, descriptor: number + 1, site: 0, time_ns: now() }
 }
 
 #[inline(always)]

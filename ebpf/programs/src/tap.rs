@@ -10,11 +10,11 @@ use aya_ebpf::macros::{map, uprobe, uretprobe};
 use aya_ebpf::maps::{Array, LruHashMap};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use trackway_abi::counter;
-use trackway_abi::tap::{Place, RECEIVED, SITES, STREAMS, Site, chunk, place, rule, site, watch};
+use trackway_abi::tap::{Place, RECEIVED, SENT, SITES, STREAMS, Site, chunk, place, rule, site, watch};
 
 use crate::maps::count;
 use crate::stream::{self, Source, What};
-use crate::watch::{self as watched, Watched};
+use crate::watch::{self as watched, Watched, now};
 
 /// What each probe finds where.
 #[map]
@@ -48,6 +48,8 @@ pub struct Operation {
     pub descriptor: u64,
     /// Bytes that it moved, once it has ended.
     pub moved: u64,
+    /// When it began.
+    pub began_ns: u64,
     /// Its buffer, where it ended without moving any: a second try may name none (GnuTLS).
     pub again: u64,
 }
@@ -90,6 +92,7 @@ fn fire<C: EbpfContext>(ctx: &C) {
                     direction: RECEIVED,
                     descriptor: 0,
                     site: cookie as u32 + 1,
+                    time_ns: now(),
                 };
                 stream::hand_over(&who, &what, &source);
             }
@@ -119,6 +122,7 @@ fn enter(who: &Watched, regs: u64, site: &Site, direction: u32) {
         out: value(regs, site.out, 0) as u64,
         descriptor: 0,
         moved: 0,
+        began_ns: now(),
         again: 0,
     };
     if operation.buffer == 0 {
@@ -165,7 +169,9 @@ fn leave(who: &Watched, regs: u64, site: &Site, direction: u32, number: u32) {
         segments => Source::vector(operation.buffer, segments, moved as u64),
     };
     let (connection, descriptor) = (operation.connection, operation.descriptor as u32);
-    stream::hand_over(who, &What { connection, kind: chunk::TEXT, direction, descriptor, site: number }, &source);
+    // The answer may be read by another thread before this one is here: a write counts from where it began.
+    let time_ns = if direction == SENT { operation.began_ns } else { now() };
+    stream::hand_over(who, &What { connection, kind: chunk::TEXT, direction, descriptor, site: number, time_ns }, &source);
 }
 
 /// A value at a probe. What cannot be read is zero, which stands for nothing at each of its uses.
