@@ -1,6 +1,5 @@
 //! `trackway doctor --pid`, asked about real processes.
 #![expect(
-    clippy::panic,
     clippy::unwrap_used,
     clippy::print_stderr,
     reason = "these are tests; clippy knows only the #[test] functions as such"

@@ -1,6 +1,6 @@
 //! What the facts mean: which way reads a process, and what to do next.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::facts::{Closed, Facts};
 use crate::doctor::{State, checks};
@@ -127,7 +127,7 @@ impl Verdict {
 }
 
 /// A refusal, without the advice that stands in the next line anyhow.
-pub(super) fn reason(path: &PathBuf, why: &str) -> String {
+pub(super) fn reason(path: &Path, why: &str) -> String {
     format!("{}: {}", path.display(), why.strip_suffix("; use the proxy").unwrap_or(why))
 }
 
