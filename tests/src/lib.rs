@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod clients;
 pub mod collector;
+pub mod compare;
 pub mod coverage;
 pub mod expect;
 pub mod job;

@@ -35,6 +35,10 @@ pub struct Span {
     pub attributes: BTreeMap<String, Value>,
     /// Attributes of the resource.
     pub resource: BTreeMap<String, Value>,
+    /// Names and attributes of its events, in order.
+    pub events: Vec<(String, BTreeMap<String, Value>)>,
+    /// Spans that it is tied to, and what is said of the tie.
+    pub links: Vec<(Vec<u8>, BTreeMap<String, Value>)>,
 }
 
 impl Span {
@@ -84,6 +88,8 @@ impl Spans {
                     error: failed.map(|status| status.message.clone()),
                     attributes: map(&span.attributes),
                     resource: shared.clone(),
+                    events: span.events.iter().map(|it| (it.name.clone(), map(&it.attributes))).collect(),
+                    links: span.links.iter().map(|it| (it.span_id.clone(), map(&it.attributes))).collect(),
                 });
             }
         }
