@@ -10,7 +10,7 @@ use crate::shell::{cargo, run, target};
 /// Arguments of the verb.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Passed on to the suite: `--quick`, `--rounds N`, `--only small`, `--json`, …; `decode` for what reading costs, or `store` for how fast a run is found
+    /// Passed on to the suite: `--quick`, `--rounds N`, `--only small`, `--json`, …; `decode` for what reading costs, `store` for how fast a run is found, or `tap` for what the tap costs a client
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     suite: Vec<String>,
 }
@@ -23,7 +23,8 @@ pub(crate) fn run_all(options: &Options) -> Result<()> {
     }
     run(cargo().args(["build", "--release", "--locked", "-p", "trackway", "-p", "trackway-bench"]))?;
     let release = target().join("release");
-    if let Some((first, rest)) = options.suite.split_first().filter(|(first, _)| *first == "store") {
+    let role = options.suite.split_first().filter(|(first, _)| ["store", "tap"].contains(&first.as_str()));
+    if let Some((first, rest)) = role {
         return run(Command::new(release.join("trackway-bench"))
             .args([first.as_str(), "--trackway"])
             .arg(release.join("trackway"))

@@ -182,7 +182,7 @@ fn pinned(command: &mut Command) {
 }
 
 /// Lets a server end with the benchmark, also where that is killed.
-fn mortal(command: &mut Command) {
+pub(crate) fn mortal(command: &mut Command) {
     // SAFETY: between fork and exec only prctl(2) is called, which is async-signal-safe.
     unsafe {
         command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?));

@@ -214,9 +214,7 @@ fn request(shape: Shape) -> Vec<u8> {
         Shape::Stream => (4 << 10, "?stream"),
         Shape::Hold => (4 << 10, "?hold"),
     };
-    let text = "The quick brown fox jumps over the lazy dog. ".repeat(size / 45);
-    let body =
-        format!("{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}");
+    let body = body(size);
     format!(
         "POST /v1/chat/completions{query} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
@@ -224,6 +222,12 @@ fn request(shape: Shape) -> Vec<u8> {
         body.len()
     )
     .into_bytes()
+}
+
+/// The JSON of a chat request of about this size.
+pub(crate) fn body(size: usize) -> String {
+    let text = "The quick brown fox jumps over the lazy dog. ".repeat(size / 45);
+    format!("{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}")
 }
 
 /// The moment at which the origin sent this chunk, from its text.

@@ -16,6 +16,7 @@ mod relay;
 mod report;
 mod store;
 mod suite;
+mod tap;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -36,6 +37,10 @@ enum Role {
     Decode(decode::Options),
     /// How fast a run is found among twenty thousand
     Store(store::Options),
+    /// What the tap costs a client of OpenSSL, beside probes at entries and returns and beside instrumented SDKs
+    Tap(tap::Options),
+    #[command(hide = true)]
+    TapWatch(tap::watch::Options),
     #[command(hide = true)]
     Origin(origin::Options),
     #[command(hide = true)]
@@ -50,6 +55,8 @@ fn main() -> Result<()> {
         None => suite::run(&options.suite),
         Some(Role::Decode(options)) => decode::run(&options),
         Some(Role::Store(options)) => store::run(&options),
+        Some(Role::Tap(options)) => tap::run(&options),
+        Some(Role::TapWatch(options)) => tap::watch::run(&options),
         Some(Role::Origin(options)) => single_thread(origin::serve(options)),
         Some(Role::Relay(options)) => single_thread(relay::serve(options)),
         Some(Role::Load(options)) => single_thread(load::run(options)),

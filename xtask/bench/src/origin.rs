@@ -92,7 +92,7 @@ fn event(number: usize) -> String {
 }
 
 /// A whole answer of about 2 KB.
-fn answer() -> Vec<u8> {
+pub(crate) fn answer() -> Vec<u8> {
     let body = format!(
         "{{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"model\":\"gpt-4o-2024-08-06\",\"choices\":[{{\
          \"index\":0,\"message\":{{\"role\":\"assistant\",\"content\":\"{}\"}},\"finish_reason\":\"stop\"}}],\
