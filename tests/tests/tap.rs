@@ -130,8 +130,14 @@ async fn stop(watcher: Running) -> Result<()> {
 }
 
 async fn attach(client: Client) -> Result<()> {
+    attach_under(client, &[]).await
+}
+
+/// The same with a wrapper around the client, in which `attach` has no part.
+async fn attach_under(client: Client, wrapper: &[&str]) -> Result<()> {
     let Some(world) = tapped(Behaviour::default()).await? else { return Ok(()) };
     let (job, gate) = world.gated(client, 4)?;
+    let job = job.under(wrapper.iter().copied());
     let mut running = job.start(&world.namespace).await?;
     let held = gate.reached(&mut running).await?;
     let watcher = watch(&world, &running).await?;
@@ -141,6 +147,16 @@ async fn attach(client: Client) -> Result<()> {
     stop(watcher).await?;
     let spans = world.collector.wait_for(ARRIVAL, |spans| !spans.roots().is_empty()).await?;
     row(&world, client, &spans).await.map(drop)
+}
+
+/// As in a container: its TLS library is a file that only its own mounts have.
+#[tokio::test(flavor = "multi_thread")]
+async fn attaching_to_a_library_that_only_the_process_can_see() -> Result<()> {
+    let own = "set -e; mount -t tmpfs none /opt
+        cp \"$(ldconfig -p | awk '/libssl.so.3 / {print $NF; exit}')\" \
+           \"$(ldconfig -p | awk '/libcrypto.so.3 / {print $NF; exit}')\" /opt
+        LD_LIBRARY_PATH=/opt exec \"$@\"";
+    attach_under(Client::Requests, &["unshare", "--mount", "sh", "-c", own, "sh"]).await
 }
 
 /// A hundred streams at the same time on one HTTP/2 connection.
