@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use trackway_core::call::{Call, Kind};
-use trackway_core::flow::{Close, FlowId, Plane, Time};
+use trackway_core::flow::{Close, Direction, FlowId, Plane, Start, Time, Unread, UnreadReason};
 use trackway_core::observe::Observer;
 use trackway_core::price::Book;
 use trackway_core::process::{ProcessFact, ProcessKey};
@@ -20,13 +20,20 @@ use super::takeover::Hosts;
 use crate::kernel::{Chunk, Kernel};
 use crate::sink::Sink;
 
+/// A connection that is read.
+struct Watched {
+    observer: Observer,
+    /// Bytes to the origin, and to the client.
+    bytes: [u64; 2],
+}
+
 /// The state of one run.
 pub(super) struct Ledger {
     root: ProcessKey,
     run: Run,
     sinks: Vec<Box<dyn Sink>>,
     prices: Arc<Book>,
-    observers: HashMap<FlowId, Observer>,
+    observers: HashMap<FlowId, Watched>,
     servers: Servers,
     stdio: Stdio,
     /// Where the tap stands beside a proxy: of what it reads, only what that did not is kept.
@@ -109,22 +116,24 @@ impl Ledger {
     fn take(&mut self, event: Event, read: bool) {
         match event {
             Event::Opened(flow) if read => {
-                self.observers.insert(flow.id, Observer::new(flow));
+                self.observers.insert(flow.id, Watched { observer: Observer::new(flow), bytes: [0; 2] });
             }
             Event::Opened(_) => {}
             Event::Data { flow, slice } => {
-                if let Some(observer) = self.observers.get_mut(&flow) {
+                if let Some(Watched { observer, bytes }) = self.observers.get_mut(&flow) {
+                    let sum = &mut bytes[usize::from(slice.direction == Direction::ToClient)];
+                    *sum = (*sum).max(slice.offset.saturating_add(slice.bytes.len() as u64));
                     observer.push(slice, &mut self.calls);
                 }
             }
             Event::Ended { flow, direction, time } => {
-                if let Some(observer) = self.observers.get_mut(&flow) {
+                if let Some(Watched { observer, .. }) = self.observers.get_mut(&flow) {
                     observer.end(direction, time, &mut self.calls);
                 }
             }
             Event::Closed { flow, close, time } => {
-                if let Some(mut observer) = self.observers.remove(&flow) {
-                    observer.close(close, time, &mut self.calls);
+                if let Some(watched) = self.observers.remove(&flow) {
+                    self.end(watched, close, time);
                 }
             }
             Event::Unread(unread) => {
@@ -133,6 +142,21 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    /// A connection has ended. What the tap saw of it and could make no sense of is reported.
+    fn end(&mut self, watched: Watched, close: Close, closed: Time) {
+        let Watched { mut observer, bytes: [bytes_to_origin, bytes_to_client] } = watched;
+        let flow = observer.flow();
+        if matches!(flow.plane, Plane::Tap(_)) && !observer.is_read() && self.beside.is_none() {
+            // Without its socket's beginning, it may be that the start of the talk was missed.
+            let late = flow.start == Start::Unknown && flow.destination.is_none();
+            let reason = if late { UnreadReason::Joined } else { UnreadReason::Opaque };
+            let flow = flow.clone();
+            let unread = Unread { flow, reason, bytes_to_origin, bytes_to_client, closed, close };
+            self.run.unread(unread);
+        }
+        observer.close(close, closed, &mut self.calls);
     }
 
     /// Gives what is certain by now to the sinks.
@@ -153,8 +177,8 @@ impl Ledger {
         // The order of connections decides over ids: the same run gives the same tree.
         let mut open: Vec<_> = std::mem::take(&mut self.observers).into_iter().collect();
         open.sort_unstable_by_key(|(id, _)| *id);
-        for (_, mut observer) in open {
-            observer.close(Close::Proxy, now(), &mut self.calls);
+        for (_, watched) in open {
+            self.end(watched, Close::Proxy, now());
         }
         self.hand_on();
         let totals = match status {
