@@ -14,6 +14,11 @@ use crate::limits::TAP_SOCKETS;
 /// The first number of a flow that was not read.
 const FIRST: u64 = 1 << 49;
 
+/// The most that a client sends after its ClientHello to end the handshake and the connection: in TLS 1.3 a record
+/// that changes nothing (6 bytes), Finished (74) and a closing alert (24). The least that ends a handshake and
+/// carries a request takes a little more, in every version.
+const HANDSHAKE: u64 = 104;
+
 /// The sockets that began with a ClientHello, or with a request in the clear.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
@@ -32,6 +37,8 @@ pub(super) struct Socket {
     /// Where it goes.
     pub(super) address: Option<SocketAddr>,
     opened: Time,
+    /// Bytes of its first record: its ClientHello.
+    hello: u64,
 }
 
 impl Sockets {
@@ -54,6 +61,7 @@ impl Sockets {
             host,
             address: socket.address,
             opened: chunk.time,
+            hello: record(bytes),
         };
         self.open.insert(key, found);
     }
@@ -68,8 +76,9 @@ impl Sockets {
     ) -> Option<Event> {
         let pid = chunk.process.pid;
         let socket = self.open.remove(&(pid, chunk.descriptor?))?;
-        // A client that connects ahead of need leaves a handshake and nothing to report.
-        if read || peer.state != state::TLS || peer.received == 0 {
+        // A client that connects ahead of need leaves a handshake, or a part of one, and nothing to report.
+        let asked = peer.sent > socket.hello + HANDSHAKE;
+        if read || peer.state != state::TLS || peer.received == 0 || !asked {
             return None;
         }
         self.count += 1;
@@ -125,5 +134,53 @@ impl Sockets {
         pids.sort_unstable();
         pids.dedup();
         pids
+    }
+}
+
+/// The length of the record that begins here (RFC 8446, section 5.1).
+fn record(bytes: &[u8]) -> u64 {
+    let length = bytes.get(3..5).and_then(|length| length.try_into().ok()).map(u16::from_be_bytes);
+    length.map_or(0, |length| 5 + u64::from(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELLO: u16 = 512;
+
+    fn chunk(what: What) -> Chunk {
+        Chunk {
+            time: Time(1),
+            process: ProcessKey { pid: 7, started: Time(1) },
+            tid: 7,
+            connection: 1,
+            direction: Direction::ToOrigin,
+            descriptor: Some(5),
+            site: None,
+            what,
+        }
+    }
+
+    /// Whether a connection is told as unread that sent so many bytes after its ClientHello.
+    fn told(after: u64, received: u64) -> bool {
+        let peer = |sent| Peer { address: None, sent, received, carries: None, state: state::TLS };
+        let length = HELLO.to_be_bytes();
+        let bytes = [[0x16, 3, 1].as_slice(), &length, &vec![1; usize::from(HELLO)]].concat();
+        let hello = bytes.len() as u64;
+        let mut sockets = Sockets::default();
+        sockets.hello(&chunk(What::Hello { socket: peer(hello), bytes }));
+        let socket = peer(hello + after);
+        let closed = chunk(What::Closed { socket });
+        sockets.closed(&closed, &socket, false, |_| String::new()).is_some()
+    }
+
+    #[test]
+    fn a_connection_that_asked_for_nothing_was_not_missed() {
+        // A client that gave up in the middle of the handshake, and one that finished it and left.
+        assert!(!told(0, 1058));
+        assert!(!told(6 + 74 + 24, 3000));
+        assert!(!told(400, 0));
+        assert!(told(6 + 74 + 22 + 60, 3000));
     }
 }
