@@ -189,7 +189,7 @@ impl Run {
         // A child of the agent itself, started while it waited for one tool alone.
         let window = || self.tools.only(began, self.identity.root, Haystack::has_command).filter(|_| reaches);
         let (parent, rule) = match (process.tool, home) {
-            (Some(tool), _) => (tool, "command_in_arguments"),
+            (Some(tool), _) => (tool, process.rule),
             (None, Some(home)) => (self.process_id(home), "parentage"),
             (None, None) => match window() {
                 Some(tool) => (tool, "window"),

@@ -46,7 +46,13 @@ impl Run {
         let name = rpc::tool(&call.mcp, &mut set).unwrap_or_else(|| "MCP".to_owned());
         let resource = self.resource(Some(*client));
         let links = self.named(call.mcp.traceparent.as_deref(), parent).into_iter().collect();
-        let draft = self.draft(self.pipe_id(piped), parent, name, call.start..call.until, set, &resource);
+        let id = self.pipe_id(piped);
+        if let (Some(server), Some(end), true) = (server, call.end, call.alone)
+            && call.mcp.method.as_deref() == Some("tools/call")
+        {
+            self.attach_served(*server, id, (call.start, end));
+        }
+        let draft = self.draft(id, parent, name, call.start..call.until, set, &resource);
         let draft = draft.links(links);
         let end = || match completion {
             Completion::Cancelled => Some(Failure::new("cancelled", "the client took the request back")),

@@ -38,7 +38,7 @@ impl Run {
         };
         let Some(tool) = self.tools.named(needle, time, strict, producer) else { return };
         if let Some(process) = self.processes.get_mut(key) {
-            process.tool = Some(tool);
+            (process.tool, process.rule) = (Some(tool), "command_in_arguments");
         }
         self.process_trace(key);
         self.processes.found(key);
@@ -57,6 +57,29 @@ impl Run {
             let image = self.processes.get(key).and_then(|process| process.images.back());
             if let Some(needle) = image.and_then(|image| Needle::new(&image.argv)) {
                 self.attach(key, &needle, time, false);
+            }
+        }
+    }
+
+    /// A tool server that stays did something while one call alone was open: the processes that it began then stand
+    /// under the call.
+    pub(super) fn attach_served(&mut self, server: ProcessKey, call: SpanId, times: (Time, Time)) {
+        let (first, last) = (
+            (times.0, ProcessKey { pid: 0, started: Time(0) }),
+            (times.1, ProcessKey { pid: u32::MAX, started: Time(u64::MAX) }),
+        );
+        let began: Vec<ProcessKey> =
+            self.processes.unplaced.range(first..=last).map(|(_, key)| *key).collect();
+        for key in began {
+            let ancestors = self.processes.ancestors(key);
+            if self.processes.home(&ancestors).0 != Some(server) {
+                continue;
+            }
+            if let Some(process) = self.processes.get_mut(key).filter(|process| process.tool.is_none()) {
+                (process.tool, process.rule) = (Some(call), "window");
+                self.processes.found(key);
+                self.moved = true;
+                self.settle(key);
             }
         }
     }

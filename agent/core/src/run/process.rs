@@ -36,8 +36,9 @@ pub(super) struct Process {
     /// In order; the last one is what the process is.
     pub(super) images: VecDeque<Image>,
     pub(super) exit: Option<(Result<i32, i32>, Time)>,
-    /// The tool under which it was placed by evidence.
+    /// The tool under which it was placed by evidence, and by which rule.
     pub(super) tool: Option<SpanId>,
+    pub(super) rule: &'static str,
     /// When it first ran an image, which is its place among those that wait for a tool.
     pub(super) since: Time,
     /// Whether it made calls, which then stand under it.

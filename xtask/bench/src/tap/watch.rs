@@ -9,7 +9,7 @@ use anyhow::{Error, Result};
 use serde::{Deserialize, Serialize};
 use trackway::kernel::{Kernel, Plan, Wish};
 use trackway::limits::{CHUNK_BATCH, RECORD_BUSY, TAP_RING_BYTES};
-use trackway::tap::Tap;
+use trackway::tap::{Role, Tap};
 use trackway_abi::tap::watch;
 
 use super::sites;
@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let kernel = Arc::new(Mutex::new(kernel));
     let tap = match options.probes {
         Probes::Inside => {
-            let tap = Tap::start(Arc::clone(&kernel), Vec::new())?;
+            let tap = Tap::start(Arc::clone(&kernel), Vec::new(), Role::Alone)?;
             tap.process(options.pid);
             tap.settle();
             Some(tap)

@@ -24,6 +24,8 @@ pub struct PipeCall {
     pub until: Time,
     /// Whether the asker took it back, and so waited no longer.
     pub cancelled: bool,
+    /// Whether nothing else was asked by the same side meanwhile.
+    pub alone: bool,
     /// What it was.
     pub mcp: Mcp,
 }
@@ -63,6 +65,7 @@ struct Open {
     start: Time,
     id: Value,
     token: Option<Value>,
+    alone: bool,
     bytes: usize,
     talk: mcp::Talk,
     room: Room,
@@ -167,10 +170,22 @@ impl Pipe {
         talk.revision(self.revision.as_deref());
         let Some(id) = message.member("id").cloned() else {
             let mcp = talk.finish(false);
-            out.push(PipeCall { direction, start: time, end: None, until: time, cancelled: false, mcp });
+            out.push(PipeCall {
+                direction,
+                start: time,
+                end: None,
+                until: time,
+                cancelled: false,
+                alone: false,
+                mcp,
+            });
             return;
         };
-        self.open.push_back(Open { direction, start: time, id, token, bytes, talk, room });
+        let mut alone = true;
+        for open in self.open.iter_mut().filter(|open| open.direction == direction) {
+            (open.alone, alone) = (false, false);
+        }
+        self.open.push_back(Open { direction, start: time, id, token, alone, bytes, talk, room });
         self.held += bytes;
         while self.open.len() > limits::RPC_OPEN || self.held > limits::RPC_OPEN_BYTES {
             let Some(oldest) = self.open.pop_front() else { break };
@@ -217,8 +232,8 @@ impl Pipe {
 
 impl Open {
     fn end(self, end: Option<Time>, until: Time) -> PipeCall {
-        let (direction, start, mcp) = (self.direction, self.start, self.talk.finish(false));
-        PipeCall { direction, start, end, until, cancelled: false, mcp }
+        let (direction, start, alone) = (self.direction, self.start, self.alone);
+        PipeCall { direction, start, end, until, cancelled: false, alone, mcp: self.talk.finish(false) }
     }
 }
 

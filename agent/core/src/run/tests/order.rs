@@ -65,7 +65,7 @@ fn piped(start: u64, end: u64) -> Step {
         ..Mcp::default()
     };
     let (direction, start, until) = (Direction::ToOrigin, ms(start), ms(end));
-    let call = PipeCall { direction, start, end: Some(until), until, cancelled: false, mcp };
+    let call = PipeCall { direction, start, end: Some(until), until, cancelled: false, alone: true, mcp };
     Step::Pipe(Box::new(call), key(AGENT), Some(key(105)))
 }
 

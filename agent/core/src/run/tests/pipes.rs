@@ -6,7 +6,7 @@ use crate::flow::Direction;
 use crate::names;
 use crate::observe::{Pipe, PipeCall};
 use crate::run::Run;
-use crate::telemetry::{SpanKind, Status};
+use crate::telemetry::{Span, SpanKind, Status};
 
 const SERVER: u32 = 150;
 
@@ -217,11 +217,54 @@ fn messages_that_were_lost_are_counted() {
     let mcp = Mcp { method: Some("tools/list".into()), id: Some(json!(1)), ..Mcp::default() };
     let (start, until) = (ms(1), ms(2));
     run.pipe(
-        PipeCall { direction: Direction::ToOrigin, start, end: Some(until), until, cancelled: false, mcp },
+        PipeCall {
+            direction: Direction::ToOrigin,
+            start,
+            end: Some(until),
+            until,
+            cancelled: false,
+            alone: true,
+            mcp,
+        },
         key(AGENT),
         None,
     );
     let run = end(run, Vec::new());
     assert_eq!(number(run.spans.last().unwrap(), names::LOST_MESSAGES), 3);
     assert_eq!(run.one("tools/list").attribute(names::MCP_SERVER_PID), None);
+}
+
+#[test]
+fn what_a_server_starts_for_one_call_stands_under_it() {
+    let mut script = adding(1, "Add", &["toolu_0123456789"]);
+    script.extend([fork(AGENT, SERVER).into(), exec(SERVER, 51, &["server"]).into()]);
+    script.extend(steps(&[handshake(52), add(200, 2)].concat(), AGENT));
+    let (before, during, below) = (249, 302, 304);
+    for (parent, pid, time) in [(SERVER, before, 150), (SERVER, during, 203), (during, below, 205)] {
+        script.extend([fork(parent, pid).into(), exec(pid, time, &["expr"]).into()]);
+        script.push(exit(pid, time + 2, 0).into());
+    }
+    let run = play(script);
+    let of = |pid: u32| {
+        let own = |span: &&Span| number(span, names::PROCESS_PID) == i64::from(pid);
+        run.spans.iter().find(own).unwrap()
+    };
+    let place = |pid: u32| (run.parent(of(pid)), word(of(pid), names::LINK_RULE));
+    assert_eq!(place(before), ("exec server", "parentage"));
+    assert_eq!(place(during), ("tools/call add", "window"));
+    assert_eq!(place(below), ("exec expr", "parentage"));
+}
+
+#[test]
+fn of_two_calls_at_once_neither_is_said_to_have_started_anything() {
+    let mut script = adding(1, "Add", &["toolu_0", "toolu_1"]);
+    script.extend([fork(AGENT, SERVER).into(), exec(SERVER, 51, &["server"]).into()]);
+    let mut lines = [handshake(52), add(200, 2), add(201, 3)].concat();
+    lines.sort_by_key(|line| line.0);
+    script.extend(steps(&lines, AGENT));
+    script.extend([fork(SERVER, 304).into(), exec(304, 205, &["expr"]).into()]);
+    script.push(exit(304, 206, 0).into());
+    let run = play(script);
+    let expr = run.one("exec expr");
+    assert_eq!((run.parent(expr), word(expr, names::LINK_RULE)), ("exec server", "parentage"));
 }

@@ -149,6 +149,7 @@ fn the_agents_own_spans_are_linked_from_whatever_it_calls() {
             end: Some(until),
             until,
             cancelled: false,
+            alone: true,
             mcp: mcp(Some(traceparent)),
         };
         play([plain.into(), tool.into(), Step::Pipe(Box::new(pipe), key(AGENT), None)])
