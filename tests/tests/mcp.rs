@@ -57,7 +57,15 @@ fn adder(spans: &Spans) -> Result<&Span> {
     for (a, b) in SUMS {
         let words = ["expr".to_owned(), a.to_string(), "+".to_owned(), b.to_string()];
         let expr = one(spans, "expr", |span| argv(span) == words)?;
-        assert_eq!(expr.parent, server.id, "{spans}");
+        // The server lives through the run; what it starts for a call stands under the call.
+        let call = one(spans, "the call", |span| span.id == expr.parent)?;
+        assert_eq!(
+            (call.text("mcp.method.name"), expr.text("trackway.link.rule")),
+            ("tools/call", "window"),
+            "{spans}"
+        );
+        let arguments: serde_json::Value = serde_json::from_str(call.text("gen_ai.tool.call.arguments"))?;
+        assert_eq!(arguments, json!({"a": a, "b": b}), "{spans}");
         assert_eq!(expr.get("process.exit.code"), &json!(0), "{spans}");
     }
     for name in ["initialize", "tools/list"] {
