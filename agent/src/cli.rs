@@ -145,6 +145,14 @@ pub enum Verb {
     Doctor(Doctor),
 }
 
+/// The size of the tap's ring buffer: a power of two, as the kernel wants it.
+fn tap_bytes(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(bytes) if (1 << 20..=1 << 30).contains(&bytes) => Ok(bytes.next_power_of_two()),
+        _ => Err("it takes a number of bytes from 1048576 (1 MiB) to 1073741824 (1 GiB)".to_owned()),
+    }
+}
+
 /// Where what was seen goes, and in which form.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Output {
@@ -204,6 +212,9 @@ pub struct Run {
     /// Read TLS inside the command's processes instead of standing in the way: no certificate, no proxy. Needs root
     #[arg(long, conflicts_with_all = ["explicit", "rewrite"], env = crate::settings::TAP, hide_env_values = true)]
     pub tap: bool,
+    /// Bytes that the kernel holds for --tap until they are read; what does not fit is counted [default: 32 MiB]
+    #[arg(long, value_name = "BYTES", value_parser = tap_bytes, env = crate::settings::TAP_BYTES, hide_env_values = true)]
+    pub tap_bytes: Option<u32>,
     /// Let Trackway act on requests to this host (adds traceparent) instead of relaying them untouched; repeatable
     #[arg(long, value_name = "HOST")]
     pub rewrite: Vec<String>,
@@ -229,6 +240,9 @@ pub struct Attach {
     /// Every process of the machine, from its first TLS connection on
     #[arg(long)]
     pub all: bool,
+    /// Bytes that the kernel holds until they are read; what does not fit is counted [default: 32 MiB]
+    #[arg(long, value_name = "BYTES", value_parser = tap_bytes, env = crate::settings::TAP_BYTES, hide_env_values = true)]
+    pub tap_bytes: Option<u32>,
     /// Where it goes.
     #[command(flatten)]
     pub output: Output,

@@ -179,9 +179,9 @@ impl Kernel {
         self.tap.socket(pid, descriptor)
     }
 
-    /// Bytes of a process that were not handed over.
-    pub fn lost_bytes(&self, pid: u32) -> u64 {
-        self.tap.lost(pid)
+    /// Bytes that were not handed over, by process.
+    pub fn losses(&self) -> Vec<(u32, u64)> {
+        self.tap.losses()
     }
 
     /// Puts probes into a file: all of them, or none.

@@ -6,6 +6,8 @@ pub const LOG: &str = "TRACKWAY_LOG";
 pub const PRICES: &str = "TRACKWAY_PRICES";
 /// Whether TLS is read inside processes.
 pub const TAP: &str = "TRACKWAY_TAP";
+/// Bytes that the kernel may hold for the tap.
+pub const TAP_BYTES: &str = "TRACKWAY_TAP_BYTES";
 /// What makes one trace.
 pub const SCOPE: &str = "TRACKWAY_SCOPE";
 /// The span under which a run stands, as W3C Trace Context writes it: set by who starts the command.

@@ -157,13 +157,21 @@ impl Tap {
             self.end(pid, time, events);
         }
         self.flows.finish(time, events);
-        let totals = self.kernel.lock().unwrap_or_else(PoisonError::into_inner).tap_totals();
+        let (totals, mut losses) = {
+            let kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
+            (kernel.tap_totals(), kernel.losses())
+        };
         let mut lines = self.missed.lines();
         lines.extend(self.scan.finish());
         if totals.lost > 0 {
+            losses.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+            let named = losses.iter().take(LOSSES_NAMED);
+            let of: Vec<String> = named.map(|(pid, bytes)| format!("{bytes} of process {pid}")).collect();
             lines.push(format!(
-                "{} bytes passed unseen by the tap: they came faster than they could be read",
-                totals.lost
+                "{} bytes passed unseen by the tap, {}: they came faster than they could be read; --tap-bytes gives \
+                 them more room",
+                totals.lost,
+                of.join(", ")
             ));
         }
         lines
@@ -174,6 +182,9 @@ impl Tap {
         self.images.lock().unwrap_or_else(PoisonError::into_inner).coverage()
     }
 }
+
+/// Processes whose losses are named.
+const LOSSES_NAMED: usize = 5;
 
 /// Why nothing of a process is read.
 fn why(images: &Mutex<Images>, pid: u32) -> String {

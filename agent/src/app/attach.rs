@@ -102,7 +102,7 @@ impl<'a> Watch<'a> {
             all: options.all,
             lives: !options.comm.is_empty(),
             clear: true,
-            ring_bytes: TAP_RING_BYTES,
+            ring_bytes: options.tap_bytes.unwrap_or(TAP_RING_BYTES),
             ..Wish::default()
         };
         let plan = Plan { tap: wish, ..Plan::default() };

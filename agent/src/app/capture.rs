@@ -178,7 +178,12 @@ impl Capture {
         }
         let cgroup = Cgroup::create().map_err(|error| failed(&error))?;
         site.tell(&News::Cgroup(cgroup.path()));
-        let wish = Wish { cgroup: true, clear: true, ring_bytes: TAP_RING_BYTES, ..Wish::default() };
+        let wish = Wish {
+            cgroup: true,
+            clear: true,
+            ring_bytes: options.tap_bytes.unwrap_or(TAP_RING_BYTES),
+            ..Wish::default()
+        };
         let plan = kernel::Plan { cgroup: Some(cgroup.path()), listeners: None, tap: wish };
         let kernel = Kernel::open(&plan).map_err(|error| failed(&error))?;
         let kernel = Arc::new(Mutex::new(kernel));

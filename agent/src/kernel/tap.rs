@@ -201,8 +201,8 @@ impl Tap {
         self.sockets.get(&Plain(Descriptor { pid, number }), 0).ok().map(|socket| socket.0.into())
     }
 
-    pub(super) fn lost(&self, pid: u32) -> u64 {
-        self.losses.get(&pid, 0).unwrap_or(0)
+    pub(super) fn losses(&self) -> Vec<(u32, u64)> {
+        self.losses.iter().flatten().collect()
     }
 
     pub(super) fn attach(

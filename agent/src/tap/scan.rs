@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
 
 use trackway_abi::tap::{self as abi, Site};
 use trackway_image::{Kind, Ok as Rule, Place, Tls};
@@ -84,11 +85,17 @@ impl Work {
             self.look(0, &code);
         }
         let mut queue = VecDeque::new();
+        let mut swept = Instant::now();
         loop {
             match asks.recv_timeout(IMAGE_IDLE) {
                 Ok(ask) => queue.push_back(ask),
-                Err(RecvTimeoutError::Timeout) => self.sweep(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.lines(),
+            }
+            // Not only when nobody asks: on a busy machine somebody always does.
+            if swept.elapsed() >= IMAGE_IDLE {
+                self.sweep();
+                swept = Instant::now();
             }
             // A process maps a dozen files when it starts: one look serves all of them.
             queue.extend(asks.try_iter().take(SCANS));
