@@ -28,6 +28,11 @@ pub const TAP_HOLD_NS: u64 = 20_000_000;
 pub const TAP_FLOWS: usize = 16 * 1024;
 /// Most hosts that clients may refuse us for, and the tap reads instead.
 pub const TAKEN_HOSTS: usize = 1024;
+/// Most calls to each of them that are remembered, in order to tell which connections were read.
+pub const TAKEN_CALLS: usize = 1024;
+/// How long a tunnelled connection waits for the tap to have read it, and how many of them do.
+pub const TAKEN_WAIT_NS: u64 = 200_000_000;
+pub const TAKEN_HELD: usize = 1024;
 /// Most sockets whose server's name the tap remembers.
 pub const TAP_SOCKETS: usize = 16 * 1024;
 /// Most processes that the tap knows.

@@ -77,7 +77,7 @@ fn whole(spans: &[Shown], served: &[Served]) -> bool {
     let tools: usize = served.iter().map(|served| served.answer.tools.len()).sum();
     let known =
         |span: &Shown| span.id() == root.id() || spans.iter().any(|other| other.id() == span.parent());
-    root.get("agent.run.processes") == of(spans, "unknown").len()
+    root.get("agent.run.processes") == of(spans, "chain").len()
         && of(spans, "llm").len() == served.len()
         && of(spans, "tool").len() == tools
         && spans.iter().all(known)
@@ -252,7 +252,7 @@ fn commands(spans: &[Shown], tool: &Shown, call: &ToolUse) -> Result<()> {
     let shell = spans.iter().find(|span| span.get("process.command_args.2") == &command);
     let shell = shell.with_context(|| format!("no process for {command}"))?;
     assert_eq!(shell.parent(), tool.id());
-    assert_eq!(shell.kind(), "unknown", "a process is nothing that OpenInference knows");
+    assert_eq!(shell.kind(), "chain");
     let failed = fails(call);
     let (status, message) = if failed { ("ERROR", "exited with code 3") } else { ("UNSET", "") };
     assert_eq!((shell.text("statusCode"), shell.text("statusMessage")), (status, message));

@@ -137,8 +137,12 @@ impl Ledger {
                 }
             }
             Event::Unread(unread) => {
-                if self.beside.as_ref().is_none_or(|hosts| !hosts.has_read(&unread)) {
-                    self.run.unread(*unread);
+                let unread = match &mut self.beside {
+                    Some(hosts) => hosts.hold(*unread),
+                    None => Some(*unread),
+                };
+                if let Some(unread) = unread {
+                    self.run.unread(unread);
                 }
             }
         }
@@ -162,6 +166,7 @@ impl Ledger {
     /// Gives what is certain by now to the sinks.
     pub(super) fn settle(&mut self) {
         self.hand_on();
+        self.tell_unread(now());
         self.run.drain(now(), &mut self.spans);
         self.deliver();
     }
@@ -181,6 +186,7 @@ impl Ledger {
             self.end(watched, Close::Proxy, now());
         }
         self.hand_on();
+        self.tell_unread(Time(u64::MAX));
         let totals = match status {
             Some(status) => self.run.finish(status, time, &mut self.spans),
             None => self.run.leave(time, &mut self.spans),
@@ -188,6 +194,13 @@ impl Ledger {
         self.deliver();
         notes.extend(self.sinks.iter_mut().flat_map(|sink| sink.finish(&totals)));
         (totals, notes)
+    }
+
+    /// Tells of tunnelled connections that the tap has not read either.
+    fn tell_unread(&mut self, now: Time) {
+        while let Some(unread) = self.beside.as_mut().and_then(|hosts| hosts.unread(now)) {
+            self.run.unread(unread);
+        }
     }
 
     /// Gives the calls to the run, priced.
