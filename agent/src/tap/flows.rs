@@ -30,6 +30,8 @@ struct Open {
     id: FlowId,
     /// The descriptor of its socket, where it is known.
     descriptor: Option<u32>,
+    /// Whether the process is the server: what it is asked is no doing of its own.
+    serves: bool,
     used: u64,
 }
 
@@ -56,6 +58,9 @@ impl Flows {
         let open = self.open.entry(key).or_insert_with(|| {
             self.count += 1;
             let id = FlowId(FIRST + self.count);
+            if serves(chunk.direction, &bytes) {
+                return Open { id, descriptor: None, serves: true, used };
+            }
             let destination = socket.and_then(|socket| socket.address);
             events.push(Event::Opened(Flow {
                 id,
@@ -70,10 +75,13 @@ impl Flows {
                 alpn: None,
                 opened: chunk.time,
             }));
-            Open { id, descriptor: None, used }
+            Open { id, descriptor: None, serves: false, used }
         });
         open.used = used;
         open.descriptor = chunk.descriptor.or(open.descriptor);
+        if open.serves {
+            return;
+        }
         let slice = Slice { direction: chunk.direction, offset, bytes: Bytes::from(bytes), time: chunk.time };
         events.push(Event::Data { flow: open.id, slice });
     }
@@ -128,5 +136,52 @@ impl Flows {
         if let Some(open) = oldest.and_then(|key| self.open.remove(&key)) {
             events.push(Event::Closed { flow: open.id, close: Close::Proxy, time });
         }
+    }
+}
+
+/// Whether the first bytes that were seen of a connection are those of a server: it receives a request, or sends an
+/// answer. A connection that was met in the middle may show neither, and is taken for a client's.
+fn serves(direction: Direction, bytes: &[u8]) -> bool {
+    const ASKED: [&[u8]; 8] =
+        [b"GET /", b"POST /", b"PUT /", b"HEAD /", b"DELETE /", b"PATCH /", b"OPTIONS ", b"PRI * HTTP/2.0"];
+    match direction {
+        Direction::ToClient => ASKED.iter().any(|start| bytes.starts_with(start)),
+        Direction::ToOrigin => bytes.starts_with(b"HTTP/1."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trackway_core::process::ProcessKey;
+
+    use super::*;
+
+    #[test]
+    fn what_a_server_is_asked_is_no_doing_of_its_own() {
+        let mut flows = Flows::default();
+        let mut events = Vec::new();
+        let mut pass = |connection, direction, text: &str, events: &mut Vec<Event>| {
+            let chunk = Chunk {
+                time: Time(1),
+                process: ProcessKey { pid: 1, started: Time(0) },
+                tid: 1,
+                connection,
+                direction,
+                descriptor: None,
+                site: None,
+                what: What::Text { offset: 0, bytes: text.as_bytes().to_vec() },
+            };
+            flows.bytes(chunk, None, |_| None, events);
+        };
+        pass(1, Direction::ToClient, "POST /v1/chat HTTP/1.1\r\n", &mut events);
+        pass(1, Direction::ToOrigin, "HTTP/1.1 200 OK\r\n", &mut events);
+        pass(2, Direction::ToOrigin, "HTTP/1.1 200 OK\r\n", &mut events);
+        assert!(events.is_empty(), "{events:?}");
+        pass(3, Direction::ToOrigin, "POST /v1/chat HTTP/1.1\r\n", &mut events);
+        pass(3, Direction::ToClient, "HTTP/1.1 200 OK\r\n", &mut events);
+        assert!(
+            matches!(&events[..], [Event::Opened(_), Event::Data { .. }, Event::Data { .. }]),
+            "{events:?}"
+        );
     }
 }
