@@ -121,8 +121,9 @@ fn scratch() -> Option<*mut Record> {
 }
 
 /// Hands over what a source holds.
+#[unsafe(export_name = "tap_hand_over")]
 #[inline(never)]
-pub fn hand_over(who: &Watched, what: &What, source: &Source) {
+pub extern "C" fn hand_over(who: &Watched, what: &What, source: &Source) {
     let What { connection, kind, direction, descriptor, site, time_ns } = *what;
     let stream = Stream { connection, pid: who.pid, direction };
     let total = source.total;
@@ -248,8 +249,9 @@ pub fn mark(who: &Watched, kind: u32, connection: u64, descriptor: u32) {
 }
 
 /// Hands over a socket, and the first bytes that were sent on it.
+#[unsafe(export_name = "tap_socket")]
 #[inline(never)]
-pub fn socket(who: &Watched, what: &What, socket: &Socket, buffer: u64, length: u64) {
+pub extern "C" fn socket(who: &Watched, what: &What, socket: &Socket, buffer: u64, length: u64) {
     let Some(record) = scratch() else { return };
     let size = black_box(if length > HELLO_BYTES as u64 { HELLO_BYTES as u64 } else { length });
     if size > HELLO_BYTES as u64 {

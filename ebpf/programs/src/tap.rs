@@ -180,8 +180,11 @@ fn leave(who: &Watched, regs: u64, site: &Site, direction: u32, number: u32) {
 }
 
 /// A value at a probe. What cannot be read is zero, which stands for nothing at each of its uses.
+///
+/// Its symbol is named here, because a mangled one depends on where the sources lie, and the object must not.
+#[unsafe(export_name = "tap_value")]
 #[inline(never)]
-fn value(regs: u64, place: Place, out: u64) -> i64 {
+extern "C" fn value(regs: u64, place: Place, out: u64) -> i64 {
     let address = match place.kind {
         place::NONE => return 0,
         place::OUT32 | place::OUT64 => out,
