@@ -20,6 +20,7 @@ use std::sync::Arc;
 use aya::maps::{CgroupArray, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Ebpf, EbpfLoader};
 use trackway_abi::{CONNECTIONS, Layout, Listen, VERSION, counter};
+use trackway_core::flow::Time;
 use trackway_core::process::{ProcessFact, ProcessKey};
 use trackway_proxy::Client;
 
@@ -196,6 +197,11 @@ impl Kernel {
     /// Takes probes away.
     pub fn unprobe(&mut self, standing: Standing) {
         self.tap.detach(standing);
+    }
+
+    /// This moment, on the clock of all that the kernel tells: the time of day may be set meanwhile.
+    pub fn now(&self) -> Time {
+        self.clock.now()
     }
 
     /// Appends what the tap handed over since the last time, about `most` bytes at once. Polled; never blocks.

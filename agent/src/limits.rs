@@ -24,6 +24,8 @@ pub const ATTACHED: usize = 64;
 pub const TAP_RING_BYTES: u32 = 32 * 1024 * 1024;
 /// How long bytes of the tap wait for older ones that are handed over later.
 pub const TAP_HOLD_NS: u64 = 20_000_000;
+/// Most bytes that wait so.
+pub const TAP_HOLD_BYTES: usize = 64 * 1024 * 1024;
 /// Most connections that the tap follows at once.
 pub const TAP_FLOWS: usize = 16 * 1024;
 /// Most hosts that clients may refuse us for, and the tap reads instead.
@@ -47,7 +49,7 @@ pub const IMAGES: usize = 1024;
 pub const IMAGE_BYTES: u64 = 1024 * 1024 * 1024;
 /// How long probes stay in a file that no watched process uses.
 pub const IMAGE_IDLE: Duration = Duration::from_secs(60);
-/// Most requests that the thread which looks for libraries takes at once.
+/// Most requests that wait for the thread which looks for libraries, and that it takes at once.
 pub const SCANS: usize = 4096;
 /// How often the recording thread looks, while there is something to see.
 pub const RECORD_BUSY: Duration = Duration::from_millis(5);

@@ -21,7 +21,7 @@ use trackway_proxy::tap::Event;
 
 use crate::kernel::{Chunk, Kernel, Peer, What};
 use flows::Flows;
-pub use images::{Coverage, Found, Images};
+pub use images::{Found, Images};
 use missed::Missed;
 use order::Order;
 use scan::Scan;
@@ -102,7 +102,8 @@ impl Tap {
     }
 
     /// Appends what that meant for connections, as far as its order is certain by now.
-    pub fn advance(&mut self, now: Time, events: &mut Vec<Event>) {
+    pub fn advance(&mut self, events: &mut Vec<Event>) {
+        let now = self.kernel.lock().unwrap_or_else(PoisonError::into_inner).now();
         while let Some(chunk) = self.order.ripe(now) {
             self.read(chunk, events);
         }
@@ -163,6 +164,14 @@ impl Tap {
         };
         let mut lines = self.missed.lines();
         lines.extend(self.scan.finish());
+        let hit = [
+            (self.order.hurried, "chunks of the tap could not wait for older ones"),
+            (self.flows.evicted, "connections were let go by the tap: it followed too many at once"),
+            (self.sockets.left, "sockets were not followed by the tap: too many at once"),
+        ];
+        lines.extend(
+            hit.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")),
+        );
         if totals.lost > 0 {
             losses.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
             let named = losses.iter().take(LOSSES_NAMED);
@@ -175,11 +184,6 @@ impl Tap {
             ));
         }
         lines
-    }
-
-    /// What is known of each process.
-    pub fn coverage(&self) -> Vec<Coverage> {
-        self.images.lock().unwrap_or_else(PoisonError::into_inner).coverage()
     }
 }
 

@@ -21,7 +21,9 @@ use super::ledger::Ledger;
 use super::{identity, now, outputs};
 use crate::cli::Attach;
 use crate::kernel::{self, Chunk, Kernel, Plan, Wish};
-use crate::limits::{ATTACHED, CHUNK_BATCH, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_RING_BYTES};
+use crate::limits::{
+    ATTACHED, CHUNK_BATCH, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_RING_BYTES, TAPPED,
+};
 use crate::tap::{Role, Tap};
 use crate::{prices, say};
 use roots::{Command, Roots};
@@ -226,7 +228,7 @@ impl<'a> Watch<'a> {
             }
             self.tap.chunk(chunk);
         }
-        self.tap.advance(now(), &mut events);
+        self.tap.advance(&mut events);
         for event in events.drain(..) {
             self.event(event)?;
         }
@@ -342,6 +344,9 @@ impl<'a> Watch<'a> {
             notes.extend(ledger.close(None, now(), Some(&self.kernel)).1);
         }
         notes.extend(self.lock().report());
+        if self.roots.left > 0 {
+            notes.push(format!("{} processes belong to no run: {TAPPED} are known at once", self.roots.left));
+        }
         if self.left > 0 {
             notes.push(format!("{} processes had no room: {ATTACHED} are recorded at once", self.left));
         }

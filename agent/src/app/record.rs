@@ -159,7 +159,7 @@ impl State {
             }
         }
         if let Some(tap) = &mut self.source.tap {
-            tap.advance(now(), &mut self.events);
+            tap.advance(&mut self.events);
         }
         let kernel = self.source.kernel.as_deref().filter(|_| self.source.read);
         for fact in self.facts.drain(..) {

@@ -27,6 +27,8 @@ pub(super) struct Stdio {
     /// Processes that there was no room for, and bytes that did not arrive.
     left: u64,
     lost: u64,
+    /// Processes whose parent there was no room to remember.
+    orphans: u64,
     /// Why the kernel does not help, once.
     refused: Option<String>,
 }
@@ -57,8 +59,12 @@ impl Stdio {
     /// Takes a fact about a process. `root` is the run's own command, whose input and output are the user's.
     pub(super) fn fact(&mut self, fact: &ProcessFact, root: u32, kernel: &Mutex<Kernel>, run: &mut Run) {
         match fact {
-            ProcessFact::Fork { parent, child, .. } if self.parents.len() < PARENTS => {
-                self.parents.insert(*child, *parent);
+            ProcessFact::Fork { parent, child, .. } => {
+                if self.parents.len() < PARENTS {
+                    self.parents.insert(*child, *parent);
+                } else {
+                    self.orphans += 1;
+                }
             }
             ProcessFact::Exec { process, .. } if process.pid != root => self.look(*process, kernel),
             ProcessFact::Exit { process, .. } => {
@@ -101,6 +107,11 @@ impl Stdio {
             .collect();
         if self.left > 0 {
             lines.push(format!("{} processes on pipes were not read: too many at once", self.left));
+        }
+        if self.orphans > 0 {
+            let orphans = self.orphans;
+            lines
+                .push(format!("{orphans} processes could not be MCP servers on pipes: too many run at once"));
         }
         if self.lost > 0 {
             lines.push(format!("{} bytes of MCP servers on pipes were lost", self.lost));

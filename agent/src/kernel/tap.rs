@@ -86,6 +86,19 @@ pub struct Chunk {
     pub what: What,
 }
 
+impl Chunk {
+    /// Bytes that it carries.
+    pub fn size(&self) -> usize {
+        match &self.what {
+            What::Text { bytes, .. }
+            | What::Stdio { bytes, .. }
+            | What::Hello { bytes, .. }
+            | What::Clear { bytes, .. } => bytes.len(),
+            What::Freed | What::Closed { .. } | What::Mapped => 0,
+        }
+    }
+}
+
 /// What a record is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {

@@ -21,6 +21,8 @@ type Key = (u32, bool, u64);
 pub(super) struct Flows {
     open: HashMap<Key, Open>,
     count: u64,
+    /// Connections that were let go before their end.
+    pub(super) evicted: u64,
     /// When each was used last, in their order; old entries are skipped.
     clock: u64,
 }
@@ -134,6 +136,7 @@ impl Flows {
     fn evict(&mut self, time: Time, events: &mut Vec<Event>) {
         let oldest = self.open.iter().min_by_key(|(_, open)| open.used).map(|(key, _)| *key);
         if let Some(open) = oldest.and_then(|key| self.open.remove(&key)) {
+            self.evicted += 1;
             events.push(Event::Closed { flow: open.id, close: Close::Proxy, time });
         }
     }

@@ -65,15 +65,6 @@ fn method(method: Method) -> &'static str {
     }
 }
 
-/// What is known of one process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coverage {
-    /// Its number.
-    pub pid: u32,
-    /// Each file that was looked into, with what was found in it and what was refused.
-    pub files: Vec<(PathBuf, Vec<Found>, Vec<String>)>,
-}
-
 /// A file.
 #[derive(Debug)]
 pub(super) struct Image {
@@ -102,6 +93,10 @@ impl Images {
     pub(super) fn uses(&mut self, pid: u32, key: Key) -> bool {
         let Some(image) = self.known.get_mut(&key) else { return false };
         if pid != 0 {
+            if self.processes.len() >= TAPPED && !self.processes.contains_key(&pid) {
+                self.left += 1;
+                return true;
+            }
             image.users.insert(pid);
             image.idle = None;
             let keys = self.processes.entry(pid).or_default();
@@ -114,7 +109,7 @@ impl Images {
 
     /// Whether there is room for one more file.
     pub(super) fn has_room(&mut self) -> bool {
-        let room = self.known.len() < IMAGES && self.processes.len() < TAPPED;
+        let room = self.known.len() < IMAGES;
         self.left += u64::from(!room);
         room
     }
@@ -162,7 +157,11 @@ impl Images {
             .filter(|(_, image)| image.idle.is_some_and(|since| since.elapsed() > IMAGE_IDLE))
             .map(|(key, _)| *key)
             .collect();
-        idle.iter().filter_map(|key| self.known.remove(key)?.standing).collect()
+        let idle: Vec<Standing> = idle.iter().filter_map(|key| self.known.remove(key)?.standing).collect();
+        for site in idle.iter().flat_map(|standing| standing.sites()) {
+            self.sites.remove(site);
+        }
+        idle
     }
 
     /// The name of a process's executable.
@@ -187,13 +186,5 @@ impl Images {
                 None => "it has no file of code that could be opened".to_owned(),
             },
         }
-    }
-
-    pub(super) fn coverage(&self) -> Vec<Coverage> {
-        let files = |keys: &Vec<Key>| {
-            let images = keys.iter().filter_map(|key| self.known.get(key));
-            images.map(|image| (image.name.clone(), image.found.clone(), image.refused.clone())).collect()
-        };
-        self.processes.iter().map(|(pid, keys)| Coverage { pid: *pid, files: files(keys) }).collect()
     }
 }

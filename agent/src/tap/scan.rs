@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -31,6 +32,9 @@ enum Ask {
 #[derive(Debug)]
 pub(super) struct Scan {
     asks: Sender<Ask>,
+    /// Requests to look at a process that wait, and those for which there was no room.
+    waiting: Arc<AtomicUsize>,
+    left: AtomicU64,
     thread: Option<JoinHandle<Vec<String>>>,
 }
 
@@ -41,13 +45,20 @@ impl Scan {
         files: Vec<PathBuf>,
     ) -> io::Result<Self> {
         let (asks, rest) = mpsc::channel();
-        let work = Work { kernel, images, refused: BTreeSet::new() };
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let work = Work { kernel, images, waiting: Arc::clone(&waiting), refused: BTreeSet::new() };
         let thread = Builder::new().name("scan".to_owned()).spawn(move || work.run(&rest, &files))?;
-        Ok(Self { asks, thread: Some(thread) })
+        Ok(Self { asks, waiting, left: AtomicU64::new(0), thread: Some(thread) })
     }
 
     pub(super) fn process(&self, pid: u32) {
-        self.asks.send(Ask::Process(pid)).ok();
+        if self.waiting.load(Relaxed) >= SCANS {
+            self.left.fetch_add(1, Relaxed);
+        } else {
+            // Before it is sent: the thread takes it off as soon as it has it.
+            self.waiting.fetch_add(1, Relaxed);
+            self.asks.send(Ask::Process(pid)).ok();
+        }
     }
 
     pub(super) fn gone(&self, pid: u32) {
@@ -65,13 +76,19 @@ impl Scan {
     /// Stops. What could not be done, line by line.
     pub(super) fn finish(&mut self) -> Vec<String> {
         self.asks.send(Ask::Stop).ok();
-        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+        let mut lines = self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let left = self.left.load(Relaxed);
+        if left > 0 {
+            lines.push(format!("the tap was asked {left} times too often at once to look into a process"));
+        }
+        lines
     }
 }
 
 struct Work {
     kernel: Arc<Mutex<Kernel>>,
     images: Arc<Mutex<Images>>,
+    waiting: Arc<AtomicUsize>,
     /// Probes that the kernel refused, each reason once.
     refused: BTreeSet<String>,
 }
@@ -99,6 +116,8 @@ impl Work {
             }
             // A process maps a dozen files when it starts: one look serves all of them.
             queue.extend(asks.try_iter().take(SCANS));
+            let processes = queue.iter().filter(|ask| matches!(ask, Ask::Process(_))).count();
+            self.waiting.fetch_sub(processes, Relaxed);
             let mut done = BTreeSet::new();
             while let Some(ask) = queue.pop_front() {
                 match ask {
@@ -185,7 +204,7 @@ impl Work {
         let mut lines: Vec<String> =
             self.refused.iter().map(|why| format!("the tap could not be set in {why}")).collect();
         if left > 0 {
-            lines.push(format!("{left} files were not looked into: the tap has too many"));
+            lines.push(format!("{left} files and processes were not looked into: the tap has too many"));
         }
         lines
     }

@@ -24,6 +24,8 @@ const HANDSHAKE: u64 = 104;
 pub(super) struct Sockets {
     open: HashMap<(u32, u32), Socket>,
     count: u64,
+    /// Sockets that there was no room for.
+    pub(super) left: u64,
 }
 
 /// One of them.
@@ -51,6 +53,7 @@ impl Sockets {
         let (What::Hello { socket, bytes }, Some(number)) = (&chunk.what, chunk.descriptor) else { return };
         let key = (chunk.process.pid, number);
         if self.open.len() >= TAP_SOCKETS && !self.open.contains_key(&key) {
+            self.left += 1;
             return;
         }
         let host = trackway_proxy::name_in_hello(bytes);

@@ -38,6 +38,8 @@ pub(super) struct Roots {
     /// Processes that were there before us, as `/proc` tells of them: in hundredths of a second, where the kernel's
     /// records count nanoseconds.
     met: HashMap<u32, ProcessKey>,
+    /// Processes that there was no room for.
+    pub(super) left: u64,
 }
 
 impl Command {
@@ -88,6 +90,7 @@ impl Roots {
             names: options.comm.clone(),
             owners: HashMap::new(),
             met: HashMap::new(),
+            left: 0,
         }
     }
 
@@ -146,8 +149,10 @@ impl Roots {
     }
 
     pub(super) fn own(&mut self, pid: u32, root: u32) {
-        if self.owners.len() < TAPPED {
+        if self.owners.len() < TAPPED || self.owners.contains_key(&pid) {
             self.owners.insert(pid, root);
+        } else {
+            self.left += 1;
         }
     }
 
