@@ -7,6 +7,7 @@ pub mod app;
 pub mod cli;
 pub mod decode;
 pub mod demo;
+pub mod descent;
 pub mod descriptor;
 pub mod doctor;
 pub mod guard;

@@ -19,7 +19,7 @@ use trackway_core::flow::{Close, Time};
 use trackway_core::process::ProcessFact;
 use trackway_proxy::tap::Event;
 
-use crate::kernel::{Chunk, Kernel, Peer, What};
+use crate::kernel::{self, Chunk, Kernel, Peer, Plan, What};
 use flows::Flows;
 pub use images::{Found, Images};
 use missed::Missed;
@@ -47,6 +47,34 @@ pub struct Tap {
     flows: Flows,
     sockets: Sockets,
     missed: Missed,
+}
+
+/// Why processes cannot be looked into.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It takes root.
+    #[error("no root")]
+    NoRoot,
+    /// The kernel does not help.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
+    /// Another machine than x86-64, or no thread.
+    #[error(transparent)]
+    Start(#[from] std::io::Error),
+}
+
+/// Whether this machine and this user may have a tap; asked before anything is made for one.
+pub fn allowed() -> Result<(), Error> {
+    kernel::supported()?;
+    if nix::unistd::geteuid().is_root() { Ok(()) } else { Err(Error::NoRoot) }
+}
+
+/// Loads what the kernel does for the tap alone, and starts it.
+pub fn open(plan: &Plan<'_>, files: Vec<PathBuf>) -> Result<(Arc<Mutex<Kernel>>, Tap), Error> {
+    allowed()?;
+    let kernel = Arc::new(Mutex::new(Kernel::open(plan)?));
+    let tap = Tap::start(Arc::clone(&kernel), files, Role::Alone)?;
+    Ok((kernel, tap))
 }
 
 impl Tap {
@@ -79,7 +107,11 @@ impl Tap {
     /// Takes a fact about a process.
     pub fn fact(&mut self, fact: &ProcessFact, events: &mut Vec<Event>) {
         match fact {
-            ProcessFact::Exec { process, .. } => self.scan.process(process.pid),
+            ProcessFact::Exec { process, .. } => {
+                // The files that it had are those of another program.
+                self.scan.gone(process.pid);
+                self.scan.process(process.pid);
+            }
             ProcessFact::Exit { process, time, .. } => {
                 // Nothing of it can come any more.
                 for chunk in self.order.of(process.pid) {

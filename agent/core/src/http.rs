@@ -55,6 +55,18 @@ use exchange::{Exchanges, Piece};
 use join::Found;
 use sniff::Spoken;
 
+/// Whether the first bytes that were seen of a connection are those of a server's end, where what is received asks
+/// and what is sent answers. The middle of a connection may show neither.
+pub fn is_served(direction: Direction, start: &[u8]) -> bool {
+    match direction {
+        Direction::ToClient => {
+            let preface = start.starts_with(sniff::PREFACE) || sniff::PREFACE.starts_with(start);
+            !start.is_empty() && (preface || sniff::is_request_start(start))
+        }
+        Direction::ToOrigin => sniff::is_response_start(start),
+    }
+}
+
 /// Identifies an exchange on its connection: a number from zero, in the order of the requests.
 pub type ExchangeId = u64;
 

@@ -20,11 +20,11 @@ use trackway_proxy::tap::Event;
 use super::ledger::Ledger;
 use super::{identity, now, outputs};
 use crate::cli::Attach;
-use crate::kernel::{self, Chunk, Kernel, Plan, Wish};
+use crate::kernel::{Chunk, Kernel, Plan, Wish};
 use crate::limits::{
     ATTACHED, CHUNK_BATCH, RECORD_BUSY, RECORD_IDLE, RECORD_PATIENCE, TAP_RING_BYTES, TAPPED,
 };
-use crate::tap::{Role, Tap};
+use crate::tap::{self, Tap};
 use crate::{prices, say};
 use roots::{Command, Roots};
 
@@ -95,10 +95,6 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn begin(options: &'a Attach) -> Result<Self, Error> {
-        kernel::supported().map_err(|error| Error::Kernel(error.to_string()))?;
-        if !nix::unistd::geteuid().is_root() {
-            return Err(Error::Kernel("no root".to_owned()));
-        }
         let prices = Arc::new(prices::book(options.output.prices.as_deref())?);
         let wish = Wish {
             all: options.all,
@@ -108,10 +104,8 @@ impl<'a> Watch<'a> {
             ..Wish::default()
         };
         let plan = Plan { tap: wish, ..Plan::default() };
-        let kernel =
-            Kernel::open(&plan).map_err(|error| Error::Kernel(crate::doctor::brief(&error.to_string())))?;
-        let kernel = Arc::new(Mutex::new(kernel));
-        let tap = Tap::start(Arc::clone(&kernel), Vec::new(), Role::Alone)?;
+        let (kernel, tap) = tap::open(&plan, Vec::new())
+            .map_err(|error| Error::Kernel(crate::doctor::brief(&error.to_string())))?;
         let roots = Roots::new(options);
         let mut watch = Self {
             options,
@@ -277,8 +271,10 @@ impl<'a> Watch<'a> {
     fn fact(&mut self, fact: ProcessFact) -> Result<(), Error> {
         let pid = match &fact {
             ProcessFact::Fork { parent, child, .. } => {
-                if let Some(root) = self.roots.owner(parent.pid) {
-                    self.roots.own(child.pid, root);
+                match self.roots.owner(parent.pid) {
+                    Some(root) => self.roots.own(child.pid, root),
+                    // The number may have been somebody's whose end was lost.
+                    None => self.roots.disown(child.pid),
                 }
                 child.pid
             }
@@ -290,8 +286,8 @@ impl<'a> Watch<'a> {
                     self.enter(*process, &command)?;
                     return Ok(());
                 }
-                let words: Vec<_> = argv.iter().map(Into::into).collect();
                 if let Some(ledger) = self.ledgers.get_mut(&process.pid) {
+                    let words: Vec<_> = argv.iter().map(Into::into).collect();
                     ledger.rename(&identity::of(&self.options.output, &words, None, now()));
                 }
                 process.pid

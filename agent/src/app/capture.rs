@@ -172,10 +172,7 @@ impl Capture {
     /// Nothing stands in the way: the command's processes are looked into.
     fn tapped(options: &Run, site: &mut Site) -> Result<Self, Error> {
         let failed = |why: &dyn std::fmt::Display| Error::Tap(brief(&why.to_string()));
-        kernel::supported().map_err(|error| failed(&error))?;
-        if !nix::unistd::geteuid().is_root() {
-            return Err(failed(&Reason::NoRoot));
-        }
+        tapped::allowed().map_err(|error| failed(&error))?;
         let cgroup = Cgroup::create().map_err(|error| failed(&error))?;
         site.tell(&News::Cgroup(cgroup.path()));
         let wish = Wish {
@@ -185,11 +182,9 @@ impl Capture {
             ..Wish::default()
         };
         let plan = kernel::Plan { cgroup: Some(cgroup.path()), listeners: None, tap: wish };
-        let kernel = Kernel::open(&plan).map_err(|error| failed(&error))?;
-        let kernel = Arc::new(Mutex::new(kernel));
         let command = options.command.first().and_then(|name| crate::path::find(name));
-        let tap = tapped::Tap::start(Arc::clone(&kernel), command.into_iter().collect(), tapped::Role::Alone)
-            .map_err(|error| failed(&error))?;
+        let (kernel, tap) =
+            tapped::open(&plan, command.into_iter().collect()).map_err(|error| failed(&error))?;
         // The first connection may come at once.
         tap.settle();
         Ok(Self { kernel: Some(kernel), tap: Some(tap), _cgroup: Some(cgroup), ..Self::nothing() })

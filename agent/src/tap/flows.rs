@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use trackway_core::flow::{Close, Direction, Flow, FlowId, Plane, Probe, Slice, Start, Time};
+use trackway_core::http::is_served;
 use trackway_proxy::tap::Event;
 
 use super::sockets::Socket;
@@ -60,7 +61,7 @@ impl Flows {
         let open = self.open.entry(key).or_insert_with(|| {
             self.count += 1;
             let id = FlowId(FIRST + self.count);
-            if serves(chunk.direction, &bytes) {
+            if is_served(chunk.direction, &bytes) {
                 return Open { id, descriptor: None, serves: true, used };
             }
             let destination = socket.and_then(|socket| socket.address);
@@ -139,17 +140,6 @@ impl Flows {
             self.evicted += 1;
             events.push(Event::Closed { flow: open.id, close: Close::Proxy, time });
         }
-    }
-}
-
-/// Whether the first bytes that were seen of a connection are those of a server: it receives a request, or sends an
-/// answer. A connection that was met in the middle may show neither, and is taken for a client's.
-fn serves(direction: Direction, bytes: &[u8]) -> bool {
-    const ASKED: [&[u8]; 8] =
-        [b"GET /", b"POST /", b"PUT /", b"HEAD /", b"DELETE /", b"PATCH /", b"OPTIONS ", b"PRI * HTTP/2.0"];
-    match direction {
-        Direction::ToClient => ASKED.iter().any(|start| bytes.starts_with(start)),
-        Direction::ToOrigin => bytes.starts_with(b"HTTP/1."),
     }
 }
 

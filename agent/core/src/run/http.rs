@@ -100,7 +100,10 @@ fn captured(by: Plane, set: &mut Attributes) {
 /// What is known of a connection that was not read.
 pub(super) fn unread(unread: &Unread, set: &mut Attributes) -> Option<Failure> {
     set.plain(names::SERVER_ADDRESS, host(&unread.flow));
-    set.int(names::SERVER_PORT, unread.flow.port);
+    // A connection of which neither name nor address is known has no port that anybody knows either.
+    if unread.flow.host.is_some() || unread.flow.destination.is_some() {
+        set.int(names::SERVER_PORT, unread.flow.port);
+    }
     captured(unread.flow.plane, set);
     let (reason, detail) = reason(&unread.reason);
     let said = if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") };

@@ -10,6 +10,7 @@ use trackway_core::process::{ProcessFact, ProcessKey};
 
 use crate::app::identity;
 use crate::cli::Attach;
+use crate::descent;
 use crate::kernel::{Kernel, TICK_NS};
 use crate::limits::TAPPED;
 
@@ -180,16 +181,8 @@ pub(super) fn running(kernel: &Kernel) -> BTreeMap<u32, Running> {
 
 /// All that stands below a process, parents first.
 pub(super) fn below(found: &BTreeMap<u32, Running>, root: u32) -> Vec<Running> {
-    let mut order = vec![root];
-    let mut at = 0;
-    while let Some(pid) = order.get(at).copied() {
-        let children = found.values().filter(|running| running.parent == pid && running.key.pid != pid);
-        let new: Vec<u32> =
-            children.map(|running| running.key.pid).filter(|pid| !order.contains(pid)).collect();
-        order.extend(new);
-        at += 1;
-    }
-    order.iter().skip(1).filter_map(|pid| found.get(pid).cloned()).collect()
+    let all = found.iter().map(|(pid, running)| (*pid, running.parent));
+    descent::below(all, root).iter().filter_map(|pid| found.get(pid).cloned()).collect()
 }
 
 /// Whether a process has one of the names: its program's, its thread's, or that of its script.

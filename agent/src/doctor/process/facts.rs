@@ -11,6 +11,7 @@ use procfs::process::{FDTarget, Process, all_processes};
 use trackway_core::redact;
 
 use crate::app::resource::container;
+use crate::descent;
 use crate::limits::DOCTOR_PEERS;
 use crate::tap::explain::{self, Candidate, Looked};
 
@@ -138,20 +139,17 @@ impl Peers {
 
 /// The processes below one, that run still.
 fn below(pid: u32) -> Vec<(u32, String)> {
-    let mut children: BTreeMap<i32, Vec<(i32, String)>> = BTreeMap::new();
-    for stat in all_processes().into_iter().flatten().flatten().filter_map(|process| process.stat().ok()) {
-        children.entry(stat.ppid).or_default().push((stat.pid, stat.comm));
-    }
-    let mut found: Vec<(i32, String)> = Vec::new();
-    let mut next = i32::try_from(pid).ok();
-    let mut at = 0;
-    while let Some(parent) = next {
-        // Taken out, so that nothing is met twice, whatever changed meanwhile.
-        found.extend(children.remove(&parent).unwrap_or_default());
-        next = found.get(at).map(|(pid, _)| *pid);
-        at += 1;
-    }
-    found.into_iter().filter_map(|(pid, name)| Some((u32::try_from(pid).ok()?, name))).collect()
+    let all = all_processes().into_iter().flatten().flatten().filter_map(|process| process.stat().ok());
+    let mut names = BTreeMap::new();
+    let parents: Vec<(u32, u32)> = all
+        .filter_map(|stat| {
+            let (pid, parent) = (u32::try_from(stat.pid).ok()?, u32::try_from(stat.ppid).ok()?);
+            names.insert(pid, stat.comm);
+            Some((pid, parent))
+        })
+        .collect();
+    let order = descent::below(parents, pid);
+    order.into_iter().filter_map(|pid| Some((pid, names.remove(&pid)?))).collect()
 }
 
 #[cfg(test)]

@@ -121,6 +121,21 @@ fn unread(reason: UnreadReason) -> Unread {
 }
 
 #[test]
+fn where_nothing_says_the_port_none_is_told() {
+    let told = |host: Option<&str>| {
+        let mut run = Run::new(identity());
+        let mut unread = unread(UnreadReason::Joined);
+        unread.flow.host = host.map(str::to_owned);
+        run.unread(unread);
+        let run = end(run, Vec::new());
+        let span = run.one(&format!("unread {}", host.unwrap_or("unknown")));
+        span.attribute(names::SERVER_PORT).cloned()
+    };
+    assert_eq!(told(None), None);
+    assert_eq!(told(Some("known.example")), Some(AttributeValue::Int(443)));
+}
+
+#[test]
 fn what_was_not_read_is_said() {
     let mut run = Run::new(identity());
     run.unread(unread(UnreadReason::ClientRefused("alert unknown_ca".into())));
