@@ -9,6 +9,8 @@ import sys
 
 import openai
 
+import tally
+
 count = int(sys.argv[1])
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -34,10 +36,7 @@ async def one(client, number):
 async def main():
     async with openai.AsyncOpenAI(max_retries=0, timeout=120) as client:
         results = await asyncio.gather(*(one(client, number) for number in range(count)), return_exceptions=True)
-    wrong = [result for result in results if result is not True]
-    for result in wrong[:3]:
-        print(repr(result), file=sys.stderr)
-    print(f"{len(results) - len(wrong)} of {count}")
+    tally.tell(results)
 
 
 asyncio.run(main())

@@ -11,6 +11,7 @@ import sys
 import httpx2
 
 import shell
+import tally
 
 BASE = "https://api.openai.com/v1"
 count = int(sys.argv[1])
@@ -48,10 +49,7 @@ async def main():
         # The connection must stand before the others come.
         (await client.get(f"{BASE}/models")).raise_for_status()
         results = await asyncio.gather(*(one(client, number) for number in range(count)), return_exceptions=True)
-    wrong = [result for result in results if result is not True]
-    for result in wrong[:3]:
-        print(repr(result), file=sys.stderr)
-    print(f"{len(results) - len(wrong)} of {count}")
+    tally.tell(results)
 
 
 asyncio.run(main())
