@@ -11,7 +11,6 @@ mod ledger;
 mod outputs;
 mod record;
 pub(crate) mod resource;
-mod servers;
 mod stdio;
 mod takeover;
 

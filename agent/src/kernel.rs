@@ -5,11 +5,13 @@
 
 mod btf;
 pub mod cgroup;
+mod checks;
 mod clients;
 mod programs;
 mod records;
 mod tap;
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -17,16 +19,18 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use aya::maps::{CgroupArray, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{self, CgroupArray, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::programs::raw_trace_point::RawTracePointLink;
 use aya::{Ebpf, EbpfLoader};
-use trackway_abi::{CONNECTIONS, Layout, Listen, VERSION, counter};
+use trackway_abi::tap::watch;
+use trackway_abi::{self as abi, CONNECTIONS, Layout, Listen, VERSION, counter};
 use trackway_core::flow::Time;
 use trackway_core::process::{ProcessFact, ProcessKey};
 use trackway_proxy::Client;
 
+pub use checks::{Check, probe};
 pub use clients::Clients;
-pub use programs::{Check, probe};
-use programs::{HOOKS, PROBES, Plain, SYSCALLS, reason};
+use programs::{HOOKS, Hook, PROBES, Plain, SOCKETS, SYSCALLS, reason};
 use records::Clock;
 pub use records::TICK_NS;
 pub use tap::{Chunk, Peer, Probe, Standing, What, Wish, supported};
@@ -69,10 +73,13 @@ pub struct Kernel {
     // For programs that are loaded later.
     _scope: CgroupArray<MapData>,
     tap: tap::Tap,
-    /// Whether the programs of probes are loaded.
-    probes: bool,
-    /// Whether system calls can be looked at, and whether they are.
-    syscalls: (bool, bool),
+    /// The programs that were loaded, and whether they are attached.
+    standing: HashMap<&'static str, bool>,
+    /// System calls are looked at as long as this is here, and for the sake of these processes.
+    syscalls: Option<RawTracePointLink>,
+    stdio: HashSet<u32>,
+    /// Whether system calls are what tells of sockets.
+    calls: bool,
     clients: Arc<Clients>,
     records: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
@@ -92,17 +99,24 @@ impl Kernel {
     /// Loads and attaches what a plan needs.
     pub fn open(plan: &Plan<'_>) -> Result<Self, Error> {
         let mut missing = Vec::new();
-        let layout = btf::layout().unwrap_or_else(|why| {
+        let known = btf::read();
+        let layout = known.processes.unwrap_or_else(|why| {
             missing.push(format!("processes are not known: {why}"));
             Layout::default()
         });
+        let sockets = known.sockets.unwrap_or_else(|why| {
+            missing.extend(plan.tap.tap().then(|| format!("sockets are not known: {why}")));
+            abi::tap::Layout::default()
+        });
+        let calls = plan.tap.calls || !known.moves;
+        let plan = &Plan { tap: Wish { calls, ..plan.tap }, ..*plan };
         let (v4, v6) = plan.listeners.map_or((None, None), |(v4, v6)| (Some(v4), v6));
         let listen = Listen {
             netns: programs::netns_cookie(),
             v4: v4.map_or(0, |v4| v4.port().into()),
             v6: v6.map_or(0, |v6| v6.port().into()),
         };
-        let mut ebpf = load(listen, layout, plan.tap)?;
+        let mut ebpf = load(listen, (layout, sockets), plan.tap)?;
         let folder = plan.cgroup.map(|cgroup| {
             File::open(cgroup)
                 .map_err(|error| failed("cgroup", format!("cannot open {}: {error}", cgroup.display())))
@@ -112,15 +126,15 @@ impl Kernel {
         if let Some(folder) = &folder {
             scope.set(0, folder.as_raw_fd(), 0).map_err(|error| failed("SCOPE", reason(&error)))?;
         }
+        let mut standing = HashMap::new();
         for hook in HOOKS {
             if !hook.wanted(plan) || (hook.needs_layout() && layout == Layout::default()) {
                 continue;
             }
-            if let Err(why) = hook.load(&mut ebpf).and_then(|()| hook.attach(&mut ebpf, folder.as_ref())) {
-                if hook.required(v6.is_some()) {
-                    return Err(failed(hook.name, why));
-                }
-                missing.push(format!("{}: {} is not available: {why}", hook.name, hook.gives));
+            match hook.load(&mut ebpf).and_then(|()| hook.attach(&mut ebpf, folder.as_ref())) {
+                Ok(()) => drop(standing.insert(hook.name, true)),
+                Err(why) if hook.required(v6.is_some()) => return Err(failed(hook.name, why)),
+                Err(why) => missing.push(hook.missing(&why)),
             }
         }
         let clock = Clock::start();
@@ -132,8 +146,10 @@ impl Kernel {
             programs: ebpf,
             _scope: scope,
             tap,
-            probes: plan.tap.tap(),
-            syscalls: (plan.tap.tap(), plan.tap.tap()),
+            standing,
+            syscalls: None,
+            stdio: HashSet::new(),
+            calls,
             clients: Arc::new(clients),
             records,
             counters,
@@ -151,20 +167,22 @@ impl Kernel {
     /// Has the kernel verify what looks at system calls, which takes it some milliseconds, so that [`Kernel::add`]
     /// is quick.
     pub fn prepare(&mut self) -> Result<(), String> {
-        if !self.syscalls.0 {
-            SYSCALLS.load(&mut self.programs)?;
-            self.syscalls.0 = true;
-        }
-        Ok(())
+        self.load(SYSCALLS)
     }
 
     /// Looks at more of a process: bits of [`trackway_abi::tap::watch`].
     pub fn add(&mut self, pid: u32, bits: u32) -> Result<(), String> {
-        self.prepare()?;
-        if !self.syscalls.1 {
-            // Only now: while nobody is watched, system calls cost nothing.
-            SYSCALLS.attach(&mut self.programs, None)?;
-            self.syscalls.1 = true;
+        if bits & watch::TLS != 0 {
+            self.sockets();
+        }
+        let calls = bits & watch::STDIO != 0 || (bits & watch::TLS != 0 && self.calls);
+        if calls && self.syscalls.is_none() && self.standing.get(SYSCALLS.name) != Some(&true) {
+            self.prepare()?;
+            // Only now: while nobody needs it, system calls cost nothing.
+            self.syscalls = Some(SYSCALLS.link(&mut self.programs)?);
+        }
+        if bits & watch::STDIO != 0 {
+            self.stdio.insert(pid);
         }
         self.tap.watch(pid, self.tap.watched(pid) | bits)
     }
@@ -173,11 +191,36 @@ impl Kernel {
     pub fn remove(&mut self, pid: u32, bits: u32) {
         // That it was not looked at is as good.
         self.tap.watch(pid, self.tap.watched(pid) & !bits).ok();
+        if bits & watch::STDIO != 0 && self.stdio.remove(&pid) && self.stdio.is_empty() && !self.calls {
+            self.syscalls = None;
+        }
     }
 
-    /// A socket of a watched process.
-    pub fn socket(&self, pid: u32, descriptor: u32) -> Option<Peer> {
-        self.tap.socket(pid, descriptor)
+    /// Has the kernel tell of sockets. What it cannot tell is reported.
+    fn sockets(&mut self) {
+        for hook in SOCKETS {
+            if hook.replaced(self.calls) || self.standing.get(hook.name) == Some(&true) {
+                continue;
+            }
+            let done = self.load(hook).and_then(|()| hook.attach(&mut self.programs, None));
+            // Not tried again.
+            self.standing.insert(hook.name, true);
+            self.missing.extend(done.err().map(|why| hook.missing(&why)));
+        }
+    }
+
+    /// Has the kernel verify a program, once.
+    fn load(&mut self, hook: Hook) -> Result<(), String> {
+        if !self.standing.contains_key(hook.name) {
+            hook.load(&mut self.programs)?;
+            self.standing.insert(hook.name, false);
+        }
+        Ok(())
+    }
+
+    /// A socket of a watched process, by the kernel's name for it.
+    pub fn socket(&self, socket: u64) -> Option<Peer> {
+        self.tap.socket(socket)
     }
 
     /// Bytes that were not handed over, by process.
@@ -187,10 +230,7 @@ impl Kernel {
 
     /// Puts probes into a file: all of them, or none.
     pub fn probe(&mut self, file: &Path, probes: &[Probe]) -> Result<Standing, String> {
-        if !self.probes {
-            PROBES.iter().try_for_each(|hook| hook.load(&mut self.programs))?;
-            self.probes = true;
-        }
+        PROBES.into_iter().try_for_each(|hook| self.load(hook))?;
         self.tap.attach(&mut self.programs, file, probes)
     }
 
@@ -303,7 +343,7 @@ impl fmt::Debug for Kernel {
 }
 
 /// Reads the object, sets its globals and makes its maps.
-fn load(listen: Listen, layout: Layout, tap: Wish) -> Result<Ebpf, Error> {
+fn load(listen: Listen, layouts: (Layout, abi::tap::Layout), tap: Wish) -> Result<Ebpf, Error> {
     let mut loader = EbpfLoader::new();
     for (map, size) in tap.sizes() {
         loader.map_max_entries(map, size);
@@ -311,7 +351,8 @@ fn load(listen: Listen, layout: Layout, tap: Wish) -> Result<Ebpf, Error> {
     loader
         .override_global("ABI", &VERSION, true)
         .override_global("LISTEN", &Plain(listen), true)
-        .override_global("LAYOUT", &Plain(layout), true)
+        .override_global("LAYOUT", &Plain(layouts.0), true)
+        .override_global("TAP_LAYOUT", &Plain(layouts.1), true)
         .override_global("TAP", &Plain(tap.plain()), true)
         .load(OBJECT)
         .map_err(|error| failed("maps", reason(&error)))
@@ -327,4 +368,4 @@ fn failed(program: &'static str, reason: String) -> Error {
 }
 
 /// A hash map of plain values.
-type Table<K, V> = HashMap<MapData, Plain<K>, Plain<V>>;
+type Table<K, V> = maps::HashMap<MapData, Plain<K>, Plain<V>>;

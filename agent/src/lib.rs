@@ -17,6 +17,7 @@ pub mod limits;
 pub mod look;
 pub mod path;
 pub mod prices;
+pub mod servers;
 pub mod settings;
 pub mod sink;
 pub mod store;

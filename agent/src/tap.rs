@@ -15,11 +15,13 @@ mod sockets;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use trackway_abi::tap::state;
 use trackway_core::flow::{Close, Time};
 use trackway_core::process::ProcessFact;
 use trackway_proxy::tap::Event;
 
 use crate::kernel::{self, Chunk, Kernel, Peer, Plan, What};
+use crate::servers::accepted;
 use flows::Flows;
 pub use images::{Found, Images};
 use missed::Missed;
@@ -127,10 +129,12 @@ impl Tap {
     /// Takes what the kernel handed over.
     pub fn chunk(&mut self, chunk: Chunk) {
         match &chunk.what {
+            What::Stdio { .. } => return,
+            // Now and once more, when what is mapped now must have been mapped.
             What::Mapped => self.scan.process(chunk.process.pid),
-            What::Stdio { .. } => {}
-            _ => self.order.push(chunk),
+            _ => {}
         }
+        self.order.push(chunk);
     }
 
     /// Appends what that meant for connections, as far as its order is certain by now.
@@ -144,18 +148,31 @@ impl Tap {
     fn read(&mut self, chunk: Chunk, events: &mut Vec<Event>) {
         match &chunk.what {
             What::Text { .. } | What::Clear { .. } => {
-                let socket = chunk.descriptor.and_then(|number| self.sockets.get(chunk.process.pid, number));
+                let socket = chunk.socket.and_then(|socket| self.sockets.get(socket));
                 let images = &self.images;
                 let probe = |site| images.lock().unwrap_or_else(PoisonError::into_inner).at(site);
                 self.flows.bytes(chunk, socket, probe, events);
             }
             What::Freed => self.flows.freed(&chunk, events),
-            What::Hello { .. } => self.sockets.hello(&chunk),
+            // Who was asked has no connection of its own to report.
+            What::Hello { socket: Peer { state: state::LATE, local: Some(local), .. }, .. }
+                if accepted(chunk.process.pid, *local) => {}
+            What::Hello { .. } => {
+                let (kernel, role) = (&self.kernel, self.role);
+                let led = |local| match role {
+                    Role::Alone => None,
+                    Role::Beside => {
+                        kernel.lock().unwrap_or_else(PoisonError::into_inner).client(local)?.destination
+                    }
+                };
+                self.sockets.hello(&chunk, led);
+            }
             What::Closed { socket } => {
                 let read = self.flows.closed(&chunk, socket, events);
                 self.closed(&chunk, socket, read, events);
             }
-            What::Mapped | What::Stdio { .. } => {}
+            What::Mapped => self.scan.process(chunk.process.pid),
+            What::Stdio { .. } => {}
         }
     }
 
@@ -172,8 +189,8 @@ impl Tap {
 
     /// A process has ended: its sockets are closed without a word.
     fn end(&mut self, pid: u32, time: Time, events: &mut Vec<Event>) {
-        for (number, chunk) in self.sockets.of(pid, time) {
-            let socket = self.kernel.lock().unwrap_or_else(PoisonError::into_inner).socket(pid, number);
+        for (key, chunk) in self.sockets.of(pid, time) {
+            let socket = self.kernel.lock().unwrap_or_else(PoisonError::into_inner).socket(key);
             let Some(socket) = socket else { continue };
             let read = self.flows.closed(&chunk, &socket, events);
             self.closed(&chunk, &socket, read, events);

@@ -14,10 +14,10 @@ use trackway_core::telemetry::Span;
 use trackway_proxy::tap::Event;
 
 use super::now;
-use super::servers::Servers;
 use super::stdio::Stdio;
 use super::takeover::Hosts;
 use crate::kernel::{Chunk, Kernel};
+use crate::servers::Servers;
 use crate::sink::Sink;
 
 /// A connection that is read.

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use trackway_abi::Layout;
+use trackway_abi::{Layout, tap};
 
 const PATH: &str = "/sys/kernel/btf/vmlinux";
 const MAGIC: u16 = 0xeb9f;
@@ -16,14 +16,38 @@ const DEPTH: usize = 8;
 
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
+const TYPEDEF: u32 = 8;
 
-/// The offsets that the programs read, or why they are not known.
-pub(super) fn layout() -> Result<Layout, String> {
-    let bytes = fs::read(PATH).map_err(|error| format!("cannot read {PATH}: {error}"))?;
-    let types = Types::parse(&bytes).ok_or_else(|| format!("{PATH} is not understood"))?;
+/// What the kernel says of its own types, each part or why it is not known.
+pub(super) struct Known {
+    /// The offsets that the programs of processes read.
+    pub(super) processes: Result<Layout, String>,
+    /// The offsets that the tap's programs of sockets read.
+    pub(super) sockets: Result<tap::Layout, String>,
+    /// Whether it tells what sockets move (`include/trace/events/sock.h`, Linux 6.3).
+    pub(super) moves: bool,
+}
+
+/// Reads them.
+pub(super) fn read() -> Known {
+    let bytes = fs::read(PATH).map_err(|error| format!("cannot read {PATH}: {error}"));
+    let types = match &bytes {
+        Ok(bytes) => Types::parse(bytes).ok_or_else(|| format!("{PATH} is not understood")),
+        Err(why) => Err(why.clone()),
+    };
     let find = |of: &str, field: &str| {
+        let types = types.as_ref().map_err(Clone::clone)?;
         types.offset(of, field).ok_or_else(|| format!("this kernel has no {of}.{field}"))
     };
+    let has = |name: &str| types.as_ref().is_ok_and(|types| types.of(name, TYPEDEF).is_some());
+    Known {
+        processes: processes(find),
+        sockets: sockets(find),
+        moves: has("btf_trace_sock_send_length") && has("btf_trace_sock_recv_length"),
+    }
+}
+
+fn processes(find: impl Fn(&str, &str) -> Result<u32, String>) -> Result<Layout, String> {
     Ok(Layout {
         task_tgid: find("task_struct", "tgid")?,
         task_pid: find("task_struct", "pid")?,
@@ -39,6 +63,27 @@ pub(super) fn layout() -> Result<Layout, String> {
         mm_arg_start: find("mm_struct", "arg_start")?,
         mm_arg_end: find("mm_struct", "arg_end")?,
         binprm_filename: find("linux_binprm", "filename")?,
+    })
+}
+
+fn sockets(find: impl Fn(&str, &str) -> Result<u32, String>) -> Result<tap::Layout, String> {
+    Ok(tap::Layout {
+        family: find("sock_common", "skc_family")?,
+        protocol: find("sock", "sk_protocol")?,
+        peer_port: find("sock_common", "skc_dport")?,
+        local_port: find("sock_common", "skc_num")?,
+        peer_v4: find("sock_common", "skc_daddr")?,
+        local_v4: find("sock_common", "skc_rcv_saddr")?,
+        peer_v6: find("sock_common", "skc_v6_daddr")?,
+        local_v6: find("sock_common", "skc_v6_rcv_saddr")?,
+        files: find("task_struct", "files")?,
+        table: find("files_struct", "fdt")?,
+        descriptors: find("fdtable", "max_fds")?,
+        descriptor: find("fdtable", "fd")?,
+        inode: find("file", "f_inode")?,
+        mode: find("inode", "i_mode")?,
+        private: find("file", "private_data")?,
+        sock: find("socket", "sk")?,
     })
 }
 
@@ -73,12 +118,16 @@ impl<'a> Types<'a> {
 
     /// Offset in bytes of a field that may stand in an unnamed struct or union.
     fn offset(&self, of: &str, field: &str) -> Option<u32> {
-        // A forward declaration has another kind, so the first struct of the name is the definition.
-        let at = self.at.iter().copied().find(|at| {
-            word(self.types, at + 4).is_some_and(|info| kind(info) == STRUCT)
-                && self.name(*at) == Some(of.as_bytes())
-        })?;
-        self.member(at, field, DEPTH).map(|bits| bits / 8)
+        self.member(self.of(of, STRUCT)?, field, DEPTH).map(|bits| bits / 8)
+    }
+
+    /// The place of a type. A forward declaration has another kind, so the first struct of a name is the definition.
+    fn of(&self, name: &str, wanted: u32) -> Option<usize> {
+        let found = |at: &usize| {
+            word(self.types, at + 4).is_some_and(|info| kind(info) == wanted)
+                && self.name(*at) == Some(name.as_bytes())
+        };
+        self.at.iter().copied().find(found)
     }
 
     /// Offset in bits.
@@ -116,11 +165,11 @@ impl<'a> Types<'a> {
 /// Bytes that follow a type's three words.
 fn extra(kind: u32, count: usize) -> Option<usize> {
     Some(match kind {
-        1 | 14 | 17 => 4,                       // INT, VAR, DECL_TAG
-        3 => 12,                                // ARRAY
-        STRUCT | UNION | 15 | 19 => 12 * count, // and DATASEC, ENUM64
-        6 | 13 => 8 * count,                    // ENUM, FUNC_PROTO
-        2 | 7..=12 | 16 | 18 => 0,              // PTR, FWD, TYPEDEF, qualifiers, FUNC, FLOAT, TYPE_TAG
+        1 | 14 | 17 => 4,                        // INT, VAR, DECL_TAG
+        3 => 12,                                 // ARRAY
+        STRUCT | UNION | 15 | 19 => 12 * count,  // and DATASEC, ENUM64
+        6 | 13 => 8 * count,                     // ENUM, FUNC_PROTO
+        2 | 7 | TYPEDEF | 9..=12 | 16 | 18 => 0, // PTR, FWD, TYPEDEF, qualifiers, FUNC, FLOAT, TYPE_TAG
         _ => return None,
     })
 }
@@ -222,8 +271,11 @@ mod tests {
             assert!(std::env::var_os("CI").is_none(), "CI must not skip this");
             return;
         }
-        let layout = layout().unwrap();
-        assert_ne!(layout.task_tgid, layout.task_pid);
-        assert_ne!(layout.mm_arg_start, 0);
+        let Known { processes, sockets, .. } = read();
+        let (processes, sockets) = (processes.unwrap(), sockets.unwrap());
+        assert_ne!(processes.task_tgid, processes.task_pid);
+        assert_ne!(processes.mm_arg_start, 0);
+        assert_ne!(sockets.peer_v4, sockets.local_v4);
+        assert_ne!(sockets.protocol, 0);
     }
 }

@@ -5,14 +5,15 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 
 use aya::Ebpf;
+use aya::programs::raw_trace_point::RawTracePointLink;
 use aya::programs::{
     CgroupAttachMode, CgroupSockAddr, Program, ProgramError, RawTracePoint, SockOps, UProbe,
 };
-use trackway_abi::tap::{Descriptor, Site, Socket, Tap};
+use trackway_abi::tap::{self, Site, Tap};
 use trackway_abi::{End, Layout, Listen, Origin};
 
-use super::tap::{SINCE, Wish};
-use super::{Plan, btf, cgroup, load};
+use super::Plan;
+use super::tap::SINCE;
 
 /// A record that may be copied to and from the kernel byte by byte.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +35,19 @@ unsafe impl aya::Pod for Plain<Tap> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Plain<Site> {}
 // SAFETY: as above.
-unsafe impl aya::Pod for Plain<Socket> {}
+unsafe impl aya::Pod for Plain<tap::Layout> {}
 // SAFETY: as above.
-unsafe impl aya::Pod for Plain<Descriptor> {}
+unsafe impl aya::Pod for Plain<tap::Watch> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<Kept> {}
+
+/// What the kernel's side keeps of a socket: the shared record stands first, what follows is its own.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Kept {
+    pub(super) socket: tap::Socket,
+    _own: [u64; 4],
+}
 
 /// How a program is attached.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +65,10 @@ enum Part {
     Redirect,
     Processes,
     Tap,
+    /// Sockets, as the kernel tells of them (since Linux 6.3).
+    Sockets,
+    /// The end of system calls, which tells of sockets too where the kernel does not.
+    Calls,
 }
 
 /// When a run cannot do without a program.
@@ -77,7 +92,7 @@ pub(super) struct Hook {
 }
 
 /// In the order of attaching: who redirects comes last of its kind, when everything behind it stands.
-pub(super) const HOOKS: [Hook; 11] = [
+pub(super) const HOOKS: [Hook; 16] = [
     redirect("established", "naming the client of a connection", Kind::Socket, Need::Always),
     redirect("getpeername4", "getpeername as without us", Kind::Address, Need::Never),
     redirect("getpeername6", "getpeername as without us (IPv6)", Kind::Address, Need::Never),
@@ -88,6 +103,11 @@ pub(super) const HOOKS: [Hook; 11] = [
     process("process_exit", "ends of processes", "sched_process_exit"),
     PROBES[0],
     PROBES[1],
+    SOCKETS[0],
+    SOCKETS[1],
+    SOCKETS[2],
+    SOCKETS[3],
+    SOCKETS[4],
     SYSCALLS,
 ];
 
@@ -97,15 +117,28 @@ pub(super) const PROBES: [Hook; 2] = [
     probe_in("tap_return", "reading TLS in the process, where functions return"),
 ];
 
-/// Attached with the tap, or as soon as anything else wants it.
+/// Attached with the tap, or as soon as anybody's connections are looked at.
+pub(super) const SOCKETS: [Hook; 5] = [
+    socket("tap_closed", "ends of sockets", "tcp_destroy_sock", Part::Tap),
+    socket("tap_closing", "when exactly sockets end", "inet_sock_set_state", Part::Tap),
+    socket("tap_mapping", "libraries that are loaded later", "vm_unmapped_area", Part::Tap),
+    socket("tap_sent", "what sockets send", "sock_send_length", Part::Sockets),
+    socket("tap_received", "what sockets receive", "sock_recv_length", Part::Sockets),
+];
+
+/// Attached as soon as anything wants it.
 pub(super) const SYSCALLS: Hook = Hook {
     name: "tap_syscall",
-    gives: "sockets, and MCP over standard input and output",
-    part: Part::Tap,
+    gives: "MCP over standard input and output; sockets before Linux 6.3",
+    part: Part::Calls,
     kind: Kind::Tracepoint("sys_exit"),
     need: Need::Never,
     since: SINCE,
 };
+
+const fn socket(name: &'static str, gives: &'static str, tracepoint: &'static str, part: Part) -> Hook {
+    Hook { name, gives, part, kind: Kind::Tracepoint(tracepoint), need: Need::Never, since: SINCE }
+}
 
 const fn redirect(name: &'static str, gives: &'static str, kind: Kind, need: Need) -> Hook {
     Hook { name, gives, part: Part::Redirect, kind, need, since: "5.8" }
@@ -127,7 +160,14 @@ impl Hook {
             Part::Redirect => plan.listeners.is_some(),
             Part::Processes => true,
             Part::Tap => plan.tap.tap(),
+            Part::Sockets => plan.tap.tap() && !plan.tap.calls,
+            Part::Calls => plan.tap.tap() && plan.tap.calls,
         }
+    }
+
+    /// Whether the kernel has another way that gives the same.
+    pub(super) fn replaced(self, calls: bool) -> bool {
+        self.part == Part::Sockets && calls
     }
 
     /// Whether a run fails without it.
@@ -137,6 +177,11 @@ impl Hook {
             Need::WithV6 => v6,
             Need::Never => false,
         }
+    }
+
+    /// What is missing without it, for the operator.
+    pub(super) fn missing(self, why: &str) -> String {
+        format!("{}: {} is not available: {why}", self.name, self.gives)
     }
 
     /// Whether it reads the kernel's structs and nothing else.
@@ -153,6 +198,13 @@ impl Hook {
             Kind::Probe => self.program::<UProbe>(ebpf)?.load(),
         };
         done.map_err(|error| format!("{} (needs Linux {})", reason(&error), self.since))
+    }
+
+    /// Attaches a program of a tracepoint; it goes with the link.
+    pub(super) fn link(self, ebpf: &mut Ebpf) -> Result<RawTracePointLink, String> {
+        let Kind::Tracepoint(name) = self.kind else { return Err("no tracepoint".to_owned()) };
+        let program = self.program::<RawTracePoint>(ebpf)?;
+        program.attach(name).and_then(|id| program.take_link(id)).map_err(|error| reason(&error))
     }
 
     /// Attaches it, beside whatever others have attached there.
@@ -222,58 +274,3 @@ pub(super) fn netns_cookie() -> u64 {
 
 /// `include/uapi/asm-generic/socket.h`
 const SO_NETNS_COOKIE: libc::c_int = 71;
-
-/// One line of `trackway doctor`.
-#[derive(Clone, Debug)]
-pub struct Check {
-    /// What was tried.
-    pub name: String,
-    /// Why it does not work.
-    pub outcome: Result<(), String>,
-    /// What to do where it does not.
-    pub remedy: &'static str,
-}
-
-/// Tries what the kernel side needs, and leaves nothing behind.
-pub fn probe() -> Vec<Check> {
-    let mut checks = Vec::new();
-    let mut check = |name: &str, outcome: Result<(), String>, remedy: &'static str| {
-        let works = outcome.is_ok();
-        checks.push(Check { name: name.to_owned(), outcome, remedy });
-        works
-    };
-    let layout = btf::layout();
-    let known = layout.as_ref().map(|_| ()).map_err(Clone::clone);
-    check("kernel types (BTF)", known, "use a kernel built with CONFIG_DEBUG_INFO_BTF=y");
-    let place = cgroup::Cgroup::create();
-    let made = place.as_ref().map(|_| ()).map_err(ToString::to_string);
-    check(
-        "cgroup v2",
-        made,
-        "run as root, with cgroup2 mounted writable: mount -t cgroup2 none /sys/fs/cgroup",
-    );
-    drop(place);
-
-    let ports = Listen { netns: netns_cookie(), v4: 1, v6: 1 };
-    let object = load(ports, layout.unwrap_or_default(), Wish::default()).map_err(|error| match error {
-        super::Error::Load { reason, .. } => reason,
-    });
-    const PRIVILEGE: &str = "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; in a container also allow the bpf system call";
-    match object {
-        Err(why) => {
-            check("eBPF maps", Err(why), PRIVILEGE);
-        }
-        Ok(mut ebpf) => {
-            check("eBPF maps", Ok(()), PRIVILEGE);
-            for hook in HOOKS {
-                let name = format!("{} ({})", hook.name, hook.gives);
-                check(
-                    &name,
-                    hook.load(&mut ebpf),
-                    "use Linux 5.15 or later, not locked down for confidentiality",
-                );
-            }
-        }
-    }
-    checks
-}

@@ -1,17 +1,18 @@
 //! The tap's kernel side: which processes are watched, where probes stand, and what they handed over.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, RingBuf};
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
-use trackway_abi::tap::{self as abi, Chunk as Head, Descriptor, Site, Socket};
+use trackway_abi::tap::{self as abi, Chunk as Head, Site, Socket, Watch};
 use trackway_core::flow::{Direction, Time};
 use trackway_core::process::ProcessKey;
 
-use super::programs::{Plain, reason};
+use super::programs::{Kept, Plain, reason};
 use super::records::Clock;
 use super::{Error, take};
 
@@ -28,6 +29,8 @@ pub struct Wish {
     pub clear: bool,
     /// Size of the ring buffer, a power of two; zero for no tap but standard input and output.
     pub ring_bytes: u32,
+    /// Sockets are looked at through system calls, as where the kernel has nothing better.
+    pub calls: bool,
 }
 
 /// The size that serves standard input and output, and the clients that do not trust a proxy.
@@ -48,15 +51,15 @@ impl Wish {
             all: bits(self.all) | if self.lives { abi::watch::LIFE } else { 0 },
             own: std::process::id(),
             clear: u32::from(self.clear),
+            calls: u32::from(self.calls),
+            reserved: 0,
         }
     }
 
     /// Sizes of the maps that depend on it.
-    pub(super) fn sizes(self) -> [(&'static str, u32); 5] {
+    pub(super) fn sizes(self) -> [(&'static str, u32); 4] {
         let streams = if self.tap() { abi::STREAMS } else { LESS_STREAMS };
-        let cpus = aya::util::nr_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok());
         [
-            ("TAP_SCRATCH", cpus.unwrap_or(1)),
             ("TAP_CHUNKS", if self.tap() { self.ring_bytes } else { LESS_RING_BYTES }),
             ("TAP_STREAMS", streams),
             ("TAP_OPERATIONS", streams),
@@ -78,8 +81,8 @@ pub struct Chunk {
     pub connection: u64,
     /// Which way.
     pub direction: Direction,
-    /// The descriptor that was used, where it is known.
-    pub descriptor: Option<u32>,
+    /// The kernel's name for the socket that was used, where it is known.
+    pub socket: Option<u64>,
     /// The site of the probe that gave it.
     pub site: Option<u32>,
     /// What it is.
@@ -108,11 +111,11 @@ pub enum What {
     Freed,
     /// Standard input (to the process) or output.
     Stdio { offset: u64, bytes: Vec<u8> },
-    /// A socket's first bytes; none where it speaks HTTP in the clear.
+    /// A socket that was met, with its ClientHello where it began with one.
     Hello { socket: Peer, bytes: Vec<u8> },
     /// A socket was closed.
     Closed { socket: Peer },
-    /// The process mapped code.
+    /// The process is about to map a file.
     Mapped,
     /// Bytes of a socket in the clear.
     Clear { offset: u64, bytes: Vec<u8> },
@@ -121,8 +124,10 @@ pub enum What {
 /// A socket of a watched process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address, where the process connected while it was watched.
-    pub address: Option<std::net::SocketAddr>,
+    /// The address of its other end.
+    pub address: Option<SocketAddr>,
+    /// Its own address.
+    pub local: Option<SocketAddr>,
     /// Bytes that were sent.
     pub sent: u64,
     /// Bytes that were received.
@@ -135,10 +140,9 @@ pub struct Peer {
 
 impl From<Socket> for Peer {
     fn from(socket: Socket) -> Self {
-        let address = super::clients::address(socket.address, socket.port);
-        let known = socket.port != 0;
         Self {
-            address: address.filter(|_| known),
+            address: super::clients::address(socket.peer, socket.peer_port),
+            local: super::clients::address(socket.local, socket.local_port),
             sent: socket.sent,
             received: socket.received,
             carries: Some(socket.carries).filter(|carries| *carries != 0),
@@ -161,8 +165,8 @@ pub struct Probe {
 /// The tap's maps.
 pub(super) struct Tap {
     sites: Array<MapData, Plain<Site>>,
-    watched: HashMap<MapData, u32, u32>,
-    sockets: HashMap<MapData, Plain<Descriptor>, Plain<Socket>>,
+    watched: HashMap<MapData, u32, Plain<Watch>>,
+    sockets: HashMap<MapData, u64, Plain<Kept>>,
     losses: HashMap<MapData, u32, u64>,
     chunks: RingBuf<MapData>,
     /// Sites that are free again.
@@ -198,7 +202,8 @@ impl Tap {
     }
 
     pub(super) fn watch(&mut self, pid: u32, bits: u32) -> Result<(), String> {
-        let done = if bits == 0 { self.watched.remove(&pid) } else { self.watched.insert(pid, bits, 0) };
+        let watch = Plain(Watch { bits, ..self.watch_of(pid) });
+        let done = if bits == 0 { self.watched.remove(&pid) } else { self.watched.insert(pid, watch, 0) };
         match done {
             Err(error) if bits != 0 => Err(reason(&error)),
             // That it was not there is as good.
@@ -207,11 +212,15 @@ impl Tap {
     }
 
     pub(super) fn watched(&self, pid: u32) -> u32 {
-        self.watched.get(&pid, 0).unwrap_or(0)
+        self.watch_of(pid).bits
     }
 
-    pub(super) fn socket(&self, pid: u32, number: u32) -> Option<Peer> {
-        self.sockets.get(&Plain(Descriptor { pid, number }), 0).ok().map(|socket| socket.0.into())
+    fn watch_of(&self, pid: u32) -> Watch {
+        self.watched.get(&pid, 0).map(|watch| watch.0).unwrap_or_default()
+    }
+
+    pub(super) fn socket(&self, socket: u64) -> Option<Peer> {
+        self.sockets.get(&socket, 0).ok().map(|kept| kept.0.socket.into())
     }
 
     pub(super) fn losses(&self) -> Vec<(u32, u64)> {
@@ -282,8 +291,9 @@ fn chunk(record: &[u8], clock: Clock) -> Option<Chunk> {
     let long = |at: usize| Some(u64::from_ne_bytes(*head.get(at..)?.first_chunk()?));
     let word = |at: usize| Some(u32::from_ne_bytes(*head.get(at..)?.first_chunk()?));
     let (time, started, connection, offset) = (long(0)?, long(8)?, long(16)?, long(24)?);
-    let (kind, pid, tid, direction) = (word(32)?, word(36)?, word(40)?, word(44)?);
-    let (descriptor, bytes, site) = (word(48)?, word(52)?, word(56)?);
+    let socket_used = long(32)?;
+    let (kind, pid, tid, direction) = (word(40)?, word(44)?, word(48)?, word(52)?);
+    let (bytes, site) = (word(56)?, word(60)?);
     let payload = payload.get(..usize::try_from(bytes).ok()?)?;
     let what = match kind {
         abi::chunk::TEXT => What::Text { offset, bytes: payload.to_vec() },
@@ -304,7 +314,7 @@ fn chunk(record: &[u8], clock: Clock) -> Option<Chunk> {
         tid,
         connection,
         direction: if direction == abi::SENT { Direction::ToOrigin } else { Direction::ToClient },
-        descriptor: descriptor.checked_sub(1),
+        socket: Some(socket_used).filter(|socket| *socket != 0),
         site: site.checked_sub(1),
         what,
     })
@@ -314,19 +324,23 @@ fn socket(payload: &[u8]) -> Option<(Peer, &[u8])> {
     let (head, rest) = payload.split_at_checked(size_of::<Socket>())?;
     let long = |at: usize| Some(u64::from_ne_bytes(*head.get(at..)?.first_chunk()?));
     let word = |at: usize| Some(u32::from_ne_bytes(*head.get(at..)?.first_chunk()?));
+    let address = |at: usize| Some([word(at)?, word(at + 4)?, word(at + 8)?, word(at + 12)?]);
     let socket = Socket {
         sent: long(0)?,
         received: long(8)?,
         time_ns: long(16)?,
         carries: long(24)?,
-        address: [word(32)?, word(36)?, word(40)?, word(44)?],
-        port: word(48)?,
-        state: word(52)?,
+        peer: address(32)?,
+        local: address(48)?,
+        peer_port: word(64)?,
+        local_port: word(68)?,
+        state: word(72)?,
+        reserved: word(76)?,
     };
     Some((socket.into(), rest))
 }
 
-/// Whether uprobes with cookies and the raw tracepoint of system calls exist here.
+/// The first kernel with uprobes that have cookies, and with every helper that the tap's programs call.
 pub(super) const SINCE: &str = "5.15";
 
 /// The machine's words are those of x86-64: another one has other registers and other numbers of system calls.

@@ -31,8 +31,6 @@ pub(super) struct Flows {
 #[derive(Debug)]
 struct Open {
     id: FlowId,
-    /// The descriptor of its socket, where it is known.
-    descriptor: Option<u32>,
     /// Whether the process is the server: what it is asked is no doing of its own.
     serves: bool,
     used: u64,
@@ -62,7 +60,7 @@ impl Flows {
             self.count += 1;
             let id = FlowId(FIRST + self.count);
             if is_served(chunk.direction, &bytes) {
-                return Open { id, descriptor: None, serves: true, used };
+                return Open { id, serves: true, used };
             }
             let destination = socket.and_then(|socket| socket.address);
             events.push(Event::Opened(Flow {
@@ -78,10 +76,9 @@ impl Flows {
                 alpn: None,
                 opened: chunk.time,
             }));
-            Open { id, descriptor: None, serves: false, used }
+            Open { id, serves: false, used }
         });
         open.used = used;
-        open.descriptor = chunk.descriptor.or(open.descriptor);
         if open.serves {
             return;
         }
@@ -160,7 +157,7 @@ mod tests {
                 tid: 1,
                 connection,
                 direction,
-                descriptor: None,
+                socket: None,
                 site: None,
                 what: What::Text { offset: 0, bytes: text.as_bytes().to_vec() },
             };

@@ -71,7 +71,7 @@ mod tests {
             tid: 1,
             connection,
             direction: Direction::ToOrigin,
-            descriptor: None,
+            socket: None,
             site: None,
             what: What::Mapped,
         }

@@ -19,10 +19,10 @@ const FIRST: u64 = 1 << 49;
 /// carries a request takes a little more, in every version.
 const HANDSHAKE: u64 = 104;
 
-/// The sockets that began with a ClientHello, or with a request in the clear.
+/// The sockets that speak TLS, or HTTP in the clear, by the kernel's names.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    open: HashMap<(u32, u32), Socket>,
+    open: HashMap<u64, Socket>,
     count: u64,
     /// Sockets that there was no room for.
     pub(super) left: u64,
@@ -44,14 +44,13 @@ pub(super) struct Socket {
 }
 
 impl Sockets {
-    pub(super) fn get(&self, pid: u32, number: u32) -> Option<&Socket> {
-        self.open.get(&(pid, number))
+    pub(super) fn get(&self, socket: u64) -> Option<&Socket> {
+        self.open.get(&socket)
     }
 
-    /// A socket sent its first bytes.
-    pub(super) fn hello(&mut self, chunk: &Chunk) {
-        let (What::Hello { socket, bytes }, Some(number)) = (&chunk.what, chunk.descriptor) else { return };
-        let key = (chunk.process.pid, number);
+    /// A socket was met. `origin` tells where one meant to go whose connection was led elsewhere.
+    pub(super) fn hello(&mut self, chunk: &Chunk, origin: impl FnOnce(SocketAddr) -> Option<SocketAddr>) {
+        let (What::Hello { socket, bytes }, Some(key)) = (&chunk.what, chunk.socket) else { return };
         if self.open.len() >= TAP_SOCKETS && !self.open.contains_key(&key) {
             self.left += 1;
             return;
@@ -62,7 +61,7 @@ impl Sockets {
             tid: chunk.tid,
             connection: chunk.connection,
             host,
-            address: socket.address,
+            address: socket.local.and_then(origin).or(socket.address),
             opened: chunk.time,
             hello: record(bytes),
         };
@@ -77,11 +76,14 @@ impl Sockets {
         read: bool,
         why: impl FnOnce(u32) -> String,
     ) -> Option<Event> {
-        let pid = chunk.process.pid;
-        let socket = self.open.remove(&(pid, chunk.descriptor?))?;
-        // A client that connects ahead of need leaves a handshake, or a part of one, and nothing to report.
-        let asked = peer.sent > socket.hello + HANDSHAKE;
-        if read || peer.state != state::TLS || peer.received == 0 || !asked {
+        let socket = self.open.remove(&chunk.socket?)?;
+        let start = match peer.state {
+            // A client that connects ahead of need leaves a handshake, or a part of one, and nothing to report.
+            state::TLS if peer.sent > socket.hello + HANDSHAKE => Start::Seen,
+            state::LATE => Start::Unknown,
+            _ => return None,
+        };
+        if read || peer.received == 0 {
             return None;
         }
         self.count += 1;
@@ -89,7 +91,7 @@ impl Sockets {
             id: FlowId(FIRST + self.count),
             process: Some(socket.process),
             plane: Plane::Tap(None),
-            start: Start::Seen,
+            start,
             host: socket.host,
             destination: socket.address,
             port: socket.address.map_or(443, |address| address.port()),
@@ -99,7 +101,7 @@ impl Sockets {
         };
         Some(Event::Unread(Box::new(Unread {
             flow,
-            reason: UnreadReason::NoProbe(why(pid)),
+            reason: UnreadReason::NoProbe(why(socket.process.pid)),
             bytes_to_origin: peer.sent,
             bytes_to_client: peer.received,
             closed: chunk.time,
@@ -108,11 +110,11 @@ impl Sockets {
     }
 
     /// The sockets of a process that ends, as if it had closed each.
-    pub(super) fn of(&self, pid: u32, time: Time) -> Vec<(u32, Chunk)> {
-        let mut found: Vec<(u32, Chunk)> = self
+    pub(super) fn of(&self, pid: u32, time: Time) -> Vec<(u64, Chunk)> {
+        let mut found: Vec<(u64, Chunk)> = self
             .open
             .iter()
-            .filter(|(key, _)| key.0 == pid)
+            .filter(|(_, socket)| socket.process.pid == pid)
             .map(|(key, socket)| {
                 let chunk = Chunk {
                     time,
@@ -120,20 +122,20 @@ impl Sockets {
                     tid: socket.tid,
                     connection: socket.connection,
                     direction: Direction::ToOrigin,
-                    descriptor: Some(key.1),
+                    socket: Some(*key),
                     site: None,
                     what: What::Freed,
                 };
-                (key.1, chunk)
+                (*key, chunk)
             })
             .collect();
-        found.sort_unstable_by_key(|(number, _)| *number);
+        found.sort_unstable_by_key(|(_, chunk)| chunk.connection);
         found
     }
 
     /// The processes that have any.
     pub(super) fn processes(&self) -> Vec<u32> {
-        let mut pids: Vec<u32> = self.open.keys().map(|key| key.0).collect();
+        let mut pids: Vec<u32> = self.open.values().map(|socket| socket.process.pid).collect();
         pids.sort_unstable();
         pids.dedup();
         pids
@@ -159,7 +161,7 @@ mod tests {
             tid: 7,
             connection: 1,
             direction: Direction::ToOrigin,
-            descriptor: Some(5),
+            socket: Some(5),
             site: None,
             what,
         }
@@ -167,12 +169,13 @@ mod tests {
 
     /// Whether a connection is told as unread that sent so many bytes after its ClientHello.
     fn told(after: u64, received: u64) -> bool {
-        let peer = |sent| Peer { address: None, sent, received, carries: None, state: state::TLS };
+        let peer =
+            |sent| Peer { address: None, local: None, sent, received, carries: None, state: state::TLS };
         let length = HELLO.to_be_bytes();
         let bytes = [[0x16, 3, 1].as_slice(), &length, &vec![1; usize::from(HELLO)]].concat();
         let hello = bytes.len() as u64;
         let mut sockets = Sockets::default();
-        sockets.hello(&chunk(What::Hello { socket: peer(hello), bytes }));
+        sockets.hello(&chunk(What::Hello { socket: peer(hello), bytes }), |_| None);
         let socket = peer(hello + after);
         let closed = chunk(What::Closed { socket });
         sockets.closed(&closed, &socket, false, |_| String::new()).is_some()

@@ -9,7 +9,7 @@
 pub mod tap;
 
 /// Version of these records. The object carries the one that it was built with.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A socket with this mark is never redirected ("trkw").
 pub const MARK: u32 = 0x7472_6b77;

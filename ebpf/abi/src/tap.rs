@@ -2,8 +2,12 @@
 
 /// Most bytes of one record's payload.
 pub const PIECE_BYTES: usize = 64 * 1024;
+/// Room that records have for their payload, one of these each: the kernel reserves sizes that it knows beforehand.
+pub const ROOMS: [usize; 5] = [512, 1536, 4608, 16 * 1024, PIECE_BYTES];
 /// Most pieces of one operation of a library or one system call. What is longer shows as a jump of the offset.
 pub const PIECES: u32 = 32;
+/// Most threads that hand over several pieces at once; the least recently used go first.
+pub const WORKERS: u32 = 1024;
 /// Size of the ring buffer of chunks unless the operator says otherwise; a power of two.
 pub const TAP_RING_BYTES: u32 = 32 * 1024 * 1024;
 /// Most probe sites.
@@ -113,11 +117,11 @@ pub mod chunk {
     pub const FREED: u32 = 2;
     /// Bytes of a process's standard input or output.
     pub const STDIO: u32 = 3;
-    /// A socket's first bytes, a ClientHello: a [`super::Socket`], then the bytes.
+    /// The first bytes of a socket that were seen: a [`super::Socket`], then a ClientHello if they are one.
     pub const HELLO: u32 = 4;
     /// A socket was closed: a [`super::Socket`].
     pub const CLOSED: u32 = 5;
-    /// A process mapped code into its memory.
+    /// A process is about to map a file into its memory.
     pub const MAPPED: u32 = 6;
     /// Bytes of a socket on which HTTP is spoken in the clear. The first of them come after a `HELLO`.
     pub const CLEAR: u32 = 7;
@@ -140,6 +144,8 @@ pub struct Chunk {
     pub connection: u64,
     /// Position of the first byte in its direction, from where watching began.
     pub offset: u64,
+    /// What names the socket that the operation used; zero where it used none.
+    pub socket: u64,
     /// From [`chunk`].
     pub kind: u32,
     /// Thread group id.
@@ -148,17 +154,13 @@ pub struct Chunk {
     pub tid: u32,
     /// [`SENT`] or [`RECEIVED`].
     pub direction: u32,
-    /// The descriptor that the operation used, plus one; zero where it used none.
-    pub descriptor: u32,
     /// Bytes that follow.
     pub bytes: u32,
     /// The probe's site, plus one; zero where there was none.
     pub site: u32,
-    /// Zero.
-    pub reserved: u32,
 }
 
-/// A socket of a watched process.
+/// A TCP socket of a watched process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Socket {
@@ -166,17 +168,23 @@ pub struct Socket {
     pub sent: u64,
     /// Bytes that were received.
     pub received: u64,
-    /// When it was connected, or first seen.
+    /// When it was first seen.
     pub time_ns: u64,
     /// The connection of a TLS library whose bytes it carries: one whose operation used it, or one whose last
     /// operation of the same thread gave about as many bytes as were then sent. Zero where there was none.
     pub carries: u64,
     /// The peer's address, as [`crate::Origin`] holds one.
-    pub address: [u32; 4],
-    /// The peer's port, host order; zero where it is not known.
-    pub port: u32,
+    pub peer: [u32; 4],
+    /// Its own address.
+    pub local: [u32; 4],
+    /// The peer's port, host order.
+    pub peer_port: u32,
+    /// Its own port, host order.
+    pub local_port: u32,
     /// From [`state`].
     pub state: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// What a socket was found to carry.
@@ -187,18 +195,10 @@ pub mod state {
     pub const TLS: u32 = 1;
     /// HTTP in the clear.
     pub const HTTP: u32 = 2;
-    /// Something else, or it was met in the middle.
+    /// Something else.
     pub const OTHER: u32 = 3;
-}
-
-/// A descriptor of a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Descriptor {
-    /// Thread group id.
-    pub pid: u32,
-    /// Its number.
-    pub number: u32,
+    /// TLS that was met in its middle.
+    pub const LATE: u32 = 4;
 }
 
 /// What to look at in a process, as bits.
@@ -209,6 +209,18 @@ pub mod watch {
     pub const STDIO: u32 = 2;
     /// Its start, its children and its end, and nothing else.
     pub const LIFE: u32 = 4;
+}
+
+/// A process that is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Watch {
+    /// When it was started, once that was asked; zero before.
+    pub started_ns: u64,
+    /// Bits of [`watch`].
+    pub bits: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// What the tap looks at. Written once, before anything is attached.
@@ -223,11 +235,56 @@ pub struct Tap {
     pub own: u32,
     /// Whether sockets in the clear are read too.
     pub clear: u32,
+    /// Whether sockets are seen at the end of system calls, because the kernel does not tell of them otherwise.
+    pub calls: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Offsets, in bytes, of the fields of the kernel's structs that lead to a socket and describe it: taken from its
+/// BTF. All zero where they are not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Layout {
+    /// `sock_common.skc_family`
+    pub family: u32,
+    /// `sock.sk_protocol`
+    pub protocol: u32,
+    /// `sock_common.skc_dport`
+    pub peer_port: u32,
+    /// `sock_common.skc_num`
+    pub local_port: u32,
+    /// `sock_common.skc_daddr`
+    pub peer_v4: u32,
+    /// `sock_common.skc_rcv_saddr`
+    pub local_v4: u32,
+    /// `sock_common.skc_v6_daddr`
+    pub peer_v6: u32,
+    /// `sock_common.skc_v6_rcv_saddr`
+    pub local_v6: u32,
+    /// `task_struct.files`
+    pub files: u32,
+    /// `files_struct.fdt`
+    pub table: u32,
+    /// `fdtable.max_fds`
+    pub descriptors: u32,
+    /// `fdtable.fd`
+    pub descriptor: u32,
+    /// `file.f_inode`
+    pub inode: u32,
+    /// `inode.i_mode`
+    pub mode: u32,
+    /// `file.private_data`
+    pub private: u32,
+    /// `socket.sk`
+    pub sock: u32,
 }
 
 const _: () = assert!(size_of::<Place>() == 8);
 const _: () = assert!(size_of::<Site>() == 72);
 const _: () = assert!(size_of::<Chunk>() == 64);
-const _: () = assert!(size_of::<Socket>() == 56);
-const _: () = assert!(size_of::<Descriptor>() == 8);
-const _: () = assert!(size_of::<Tap>() == 16);
+const _: () = assert!(size_of::<Socket>() == 80);
+const _: () = assert!(size_of::<Watch>() == 16);
+const _: () = assert!(size_of::<Tap>() == 24);
+const _: () = assert!(size_of::<Layout>() == 64);
+const _: () = assert!(size_of::<Socket>() + HELLO_BYTES <= ROOMS[2]);

@@ -10,6 +10,8 @@ mod established;
 mod maps;
 mod peername;
 mod process;
+mod registers;
+mod socket;
 mod stream;
 mod syscall;
 mod tap;

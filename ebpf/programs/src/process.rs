@@ -11,6 +11,7 @@ use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
+use trackway_abi::tap::Watch;
 use trackway_abi::{ARGV_BYTES, Ended, FILENAME_BYTES, Head, counter, kind};
 
 use crate::maps::{GONE, LAYOUT, RECORDS, SCOPE, SCRATCH, count};
@@ -87,10 +88,11 @@ fn try_fork(ctx: &RawTracePointContext) -> Result<(), i32> {
         return Ok(()); // a thread
     }
     let parent = task::process(Address(ctx.arg::<u64>(0)), &layout)?;
-    let bits = watch::of(parent.pid);
-    if bits & BITS_OF_CHILDREN != 0 {
+    let bits = watch::of(parent.pid).bits & BITS_OF_CHILDREN;
+    if bits != 0 {
+        let watch = Watch { started_ns: process.started_ns, bits, reserved: 0 };
         // A child without room is reported all the same, and its connections are not read.
-        let _full = watch::TAP_WATCHED.insert(&process.pid, &(bits & BITS_OF_CHILDREN), 0);
+        let _full = watch::TAP_WATCHED.insert(&process.pid, &watch, 0);
     }
     send_head(&Head {
         time_ns: now(),

@@ -1,20 +1,23 @@
 //! Handing bytes over: each stream has an offset, so that what is lost shows as a jump and never as a join.
+//!
+//! A probe's program may be preempted by another one on its CPU, so bytes are read straight into the ring buffer: a
+//! buffer for each CPU could be written by two at once.
 
 use core::hint::black_box;
-use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
-use core::slice;
+use core::ptr::{addr_of_mut, read_volatile, write_volatile};
 
-use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_probe_read_user};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, LruHashMap, RingBuf};
+use aya_ebpf::maps::{LruHashMap, RingBuf};
 use trackway_abi::counter;
 use trackway_abi::tap::{
-    Chunk, HELLO_BYTES, PIECE_BYTES, PIECES, RECEIVED, SENT, STREAMS, Socket, TAP_RING_BYTES,
+    Chunk, HELLO_BYTES, PIECE_BYTES, PIECES, RECEIVED, ROOMS, SENT, STREAMS, Socket, TAP_RING_BYTES, WORKERS,
 };
 
 use crate::maps::add;
 use crate::tap::user;
-use crate::watch::{Watched, now};
+use crate::watch::{Owner, now};
 
 /// `BPF_RB_NO_WAKEUP`: user space polls.
 const NO_WAKEUP: u64 = 1;
@@ -31,9 +34,9 @@ static TAP_STREAMS: LruHashMap<Stream, u64> = LruHashMap::with_max_entries(STREA
 #[map]
 static TAP_LOSSES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
 
-/// One record for each CPU, which the loader counts: a per-CPU value could not be as large.
+/// How far each thread is that hands over more than one piece.
 #[map]
-static TAP_SCRATCH: Array<Record> = Array::with_max_entries(1, 0);
+static TAP_WORK: LruHashMap<u64, Work> = LruHashMap::with_max_entries(WORKERS, 0);
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -62,11 +65,11 @@ struct Work {
     segments: u64,
 }
 
+/// A record with room for so many bytes.
 #[repr(C)]
-struct Record {
-    work: Work,
+struct Record<const ROOM: usize> {
     chunk: Chunk,
-    data: [u8; PIECE_BYTES],
+    data: [u8; ROOM],
 }
 
 /// Bytes in the process's memory: one buffer, or the segments of a vectored call.
@@ -100,33 +103,44 @@ impl Source {
     }
 }
 
-/// Whose bytes they are. One value, because a function of a program takes five arguments at most.
+/// What the bytes are. One value, because a function of a program takes five arguments at most.
 pub struct What {
     pub connection: u64,
     pub kind: u32,
     pub direction: u32,
-    /// Plus one; zero where it is not known.
-    pub descriptor: u32,
+    /// Zero where it is not known.
+    pub socket: u64,
     /// Plus one; zero where no probe gave them.
     pub site: u32,
     /// When they passed.
     pub time_ns: u64,
 }
 
-/// This CPU's own record. Programs like these are not preempted, so nobody else writes it meanwhile.
-#[inline(always)]
-fn scratch() -> Option<*mut Record> {
-    // SAFETY: the helper has no precondition.
-    TAP_SCRATCH.get_ptr_mut(unsafe { bpf_get_smp_processor_id() })
+impl What {
+    #[inline(always)]
+    fn chunk(&self, owner: &Owner, offset: u64, bytes: u64) -> Chunk {
+        Chunk {
+            time_ns: self.time_ns,
+            started_ns: owner.started_ns,
+            connection: self.connection,
+            offset,
+            socket: self.socket,
+            kind: self.kind,
+            pid: owner.pid,
+            tid: owner.tid,
+            direction: self.direction,
+            bytes: bytes as u32,
+            site: self.site,
+        }
+    }
 }
 
 /// Hands over what a source holds.
 #[unsafe(export_name = "tap_hand_over")]
 #[inline(never)]
-pub extern "C" fn hand_over(who: &Watched, what: &What, source: &Source) {
-    let What { connection, kind, direction, descriptor, site, time_ns } = *what;
-    let stream = Stream { connection, pid: who.pid, direction };
+pub extern "C" fn hand_over(owner: &Owner, what: &What, source: &Source) {
     let total = source.total;
+    let stream = Stream { connection: what.connection, pid: owner.pid, direction: what.direction };
     let offset = match TAP_STREAMS.get_ptr_mut(&stream) {
         // SAFETY: the map gave the pointer; a connection has one writer and one reader at a time.
         Some(at) => unsafe {
@@ -139,31 +153,30 @@ pub extern "C" fn hand_over(who: &Watched, what: &What, source: &Source) {
             0
         }
     };
-    let Some(record) = scratch() else { return };
-    let head = Chunk {
-        time_ns,
-        started_ns: who.started_ns(),
-        connection,
-        offset,
-        kind,
-        pid: who.pid,
-        tid: who.tid,
-        direction,
-        descriptor,
-        bytes: 0,
-        site,
-        reserved: 0,
+    let mut chunk = what.chunk(owner, offset, 0);
+    let whole = source.segments == 0 && total <= PIECE_BYTES as u64;
+    let (lost, left) = if whole {
+        (if piece(&mut chunk, source.buffer, total) { 0 } else { total }, 0)
+    } else {
+        pieces(&mut chunk, source)
     };
-    // SAFETY: the map gave the pointer, to this CPU's own record.
-    let work = unsafe {
-        (*record).chunk = head;
-        let work = addr_of_mut!((*record).work);
-        let Source { buffer, left: segment, vector, segments, .. } = *source;
-        write_volatile(work, Work { lost: 0, left: total, buffer, segment, vector, segments });
-        work
-    };
+    add(counter::TAP_BYTES, total - lost - left);
+    if lost + left > 0 {
+        add(counter::TAP_OVER, left);
+        lose(owner.pid, lost + left);
+    }
+}
+
+/// Hands over piece by piece: how many bytes were lost, and how many are left over.
+#[inline(always)]
+fn pieces(chunk: &mut Chunk, source: &Source) -> (u64, u64) {
+    let Source { total, buffer, left: segment, vector, segments } = *source;
+    let key = bpf_get_current_pid_tgid();
+    let work = Work { lost: 0, left: total, buffer, segment, vector, segments };
+    let _full = TAP_WORK.insert(&key, &work, 0);
+    let Some(work) = TAP_WORK.get_ptr_mut(&key) else { return (total, 0) };
     for _ in 0..PIECES {
-        // SAFETY: as above.
+        // SAFETY: the map gave the pointer, and only this thread writes its own entry.
         let Work { mut lost, left, mut buffer, mut segment, mut vector, mut segments } =
             unsafe { read_volatile(work) };
         if segment == 0 {
@@ -174,39 +187,69 @@ pub extern "C" fn hand_over(who: &Watched, what: &What, source: &Source) {
             (buffer, segment) = (user::<u64>(vector), user::<u64>(vector + 8));
             vector += 16;
         }
-        // The bound is hidden from the compiler and then said again: the verifier must see the comparison.
-        let size = black_box(segment.min(left).min(PIECE_BYTES as u64));
-        if size > PIECE_BYTES as u64 {
-            break;
+        let size = segment.min(left).min(PIECE_BYTES as u64);
+        if !piece(chunk, buffer, size) {
+            lost += size;
         }
-        // SAFETY: `size` is at most the length of `data`; the slice ends where what was read does.
-        unsafe {
-            (*record).chunk.bytes = size as u32;
-            let data = addr_of_mut!((*record).data).cast::<u8>();
-            if bpf_probe_read_user(data.cast(), size as u32, buffer as *const _) != 0 {
-                (*record).chunk.kind = 0;
-            }
-            let start = addr_of!((*record).chunk).cast::<u8>();
-            let bytes = slice::from_raw_parts(start, size_of::<Chunk>() + size as usize);
-            if (*record).chunk.kind == 0 || TAP_CHUNKS.output::<[u8]>(bytes, NO_WAKEUP).is_err() {
-                lost += size;
-            }
-            (*record).chunk.kind = kind;
-            (*record).chunk.offset += size;
-            let (rest, buffer, segment) = (left - size, buffer + size, segment - size);
-            write_volatile(work, Work { lost, left: rest, buffer, segment, vector, segments });
-            if rest == 0 {
-                break;
-            }
+        chunk.offset += size;
+        let rest = left - size;
+        let next = Work { lost, left: rest, buffer: buffer + size, segment: segment - size, vector, segments };
+        // SAFETY: as above.
+        unsafe { write_volatile(work, next) };
+        if rest == 0 {
+            break;
         }
     }
     // SAFETY: as above.
     let Work { lost, left, .. } = unsafe { read_volatile(work) };
-    add(counter::TAP_BYTES, total - lost - left);
-    add(counter::TAP_OVER, left);
-    if lost + left > 0 {
-        lose(who.pid, lost + left);
+    (lost, left)
+}
+
+/// Hands over one piece; whether it could.
+#[unsafe(export_name = "tap_piece")]
+#[inline(never)]
+extern "C" fn piece(chunk: &mut Chunk, buffer: u64, size: u64) -> bool {
+    chunk.bytes = size as u32;
+    let [first, second, third, fourth, _] = ROOMS;
+    if size <= first as u64 {
+        put::<{ ROOMS[0] }>(chunk, None, buffer, size)
+    } else if size <= second as u64 {
+        put::<{ ROOMS[1] }>(chunk, None, buffer, size)
+    } else if size <= third as u64 {
+        put::<{ ROOMS[2] }>(chunk, None, buffer, size)
+    } else if size <= fourth as u64 {
+        put::<{ ROOMS[3] }>(chunk, None, buffer, size)
+    } else {
+        put::<{ ROOMS[4] }>(chunk, None, buffer, size)
     }
+}
+
+/// Writes a record: the socket, where there is one, and then so many bytes of the process.
+#[inline(always)]
+fn put<const ROOM: usize>(chunk: &Chunk, socket: Option<&Socket>, buffer: u64, size: u64) -> bool {
+    let Some(record) = TAP_CHUNKS.reserve::<Record<ROOM>>(0) else { return false };
+    let mut record = record;
+    let at = record.as_mut_ptr();
+    let before = if socket.is_some() { size_of::<Socket>() } else { 0 };
+    // The bound is hidden from the compiler and then said again: the verifier must see the comparison.
+    let size = black_box(size);
+    let fits = size <= (ROOM - before) as u64;
+    // SAFETY: the ring buffer gave the room, and what is read into it fits.
+    let read = fits && unsafe {
+        addr_of_mut!((*at).chunk).write(*chunk);
+        let data = addr_of_mut!((*at).data).cast::<u8>();
+        if let Some(socket) = socket {
+            data.cast::<Socket>().write(*socket);
+        }
+        size == 0 || bpf_probe_read_user(data.add(before).cast(), size as u32, buffer as *const _) == 0
+    };
+    if read {
+        record.submit(NO_WAKEUP);
+    } else {
+        record.discard(NO_WAKEUP);
+        add(counter::TAP_UNREADABLE, size);
+    }
+    read
 }
 
 #[inline(always)]
@@ -223,67 +266,34 @@ fn lose(pid: u32, bytes: u64) {
 
 /// A connection's object is given back: the next one at its address begins anew.
 #[inline(always)]
-pub fn forget(who: &Watched, connection: u64) {
+pub fn forget(pid: u32, connection: u64) {
     for direction in [SENT, RECEIVED] {
         // That there was nothing to forget is no matter.
-        let _absent = TAP_STREAMS.remove(&Stream { connection, pid: who.pid, direction });
+        let _absent = TAP_STREAMS.remove(&Stream { connection, pid, direction });
     }
 }
 
 /// Hands over that something happened.
 #[inline(always)]
-pub fn mark(who: &Watched, kind: u32, connection: u64, descriptor: u32) {
-    let chunk = Chunk {
-        time_ns: now(),
-        started_ns: who.started_ns(),
-        connection,
-        kind,
-        pid: who.pid,
-        tid: who.tid,
-        descriptor,
-        ..Chunk::default()
-    };
-    if TAP_CHUNKS.output::<Chunk>(&chunk, NO_WAKEUP).is_err() {
-        lose(who.pid, 1);
+pub fn mark(owner: &Owner, kind: u32, connection: u64) {
+    let what = What { connection, kind, direction: SENT, socket: 0, site: 0, time_ns: now() };
+    if TAP_CHUNKS.output::<Chunk>(&what.chunk(owner, 0, 0), NO_WAKEUP).is_err() {
+        lose(owner.pid, 1);
     }
 }
 
 /// Hands over a socket, and the first bytes that were sent on it.
 #[unsafe(export_name = "tap_socket")]
 #[inline(never)]
-pub extern "C" fn socket(who: &Watched, what: &What, socket: &Socket, buffer: u64, length: u64) {
-    let Some(record) = scratch() else { return };
-    let size = black_box(if length > HELLO_BYTES as u64 { HELLO_BYTES as u64 } else { length });
-    if size > HELLO_BYTES as u64 {
-        return;
-    }
-    const SOCKET: usize = size_of::<Socket>();
-    // SAFETY: as in `hand_over`; the socket and the longest hello fit into `data` together.
-    unsafe {
-        (*record).chunk = Chunk {
-            time_ns: what.time_ns,
-            started_ns: who.started_ns(),
-            connection: what.connection,
-            offset: 0,
-            kind: what.kind,
-            pid: who.pid,
-            tid: who.tid,
-            direction: what.direction,
-            descriptor: what.descriptor,
-            bytes: (SOCKET as u64 + size) as u32,
-            site: what.site,
-            reserved: 0,
-        };
-        let data = addr_of_mut!((*record).data).cast::<u8>();
-        data.cast::<Socket>().write_unaligned(*socket);
-        if size > 0 && bpf_probe_read_user(data.add(SOCKET).cast(), size as u32, buffer as *const _) != 0 {
-            add(counter::TAP_UNREADABLE, size);
-            return;
-        }
-        let start = addr_of!((*record).chunk).cast::<u8>();
-        let bytes = slice::from_raw_parts(start, size_of::<Chunk>() + SOCKET + size as usize);
-        if TAP_CHUNKS.output::<[u8]>(bytes, NO_WAKEUP).is_err() {
-            lose(who.pid, size + 1);
-        }
+pub extern "C" fn socket(owner: &Owner, what: &What, socket: &Socket, buffer: u64, length: u64) {
+    let size = length.min(HELLO_BYTES as u64);
+    let chunk = what.chunk(owner, 0, size_of::<Socket>() as u64 + size);
+    let put = if size == 0 {
+        put::<{ ROOMS[0] }>(&chunk, Some(socket), 0, 0)
+    } else {
+        put::<{ ROOMS[2] }>(&chunk, Some(socket), buffer, size)
+    };
+    if !put {
+        lose(owner.pid, size + 1);
     }
 }

@@ -4,8 +4,8 @@
 //! operation was given is kept from its beginning to its end, because only then is it known how much it moved;
 //! an operation that ends where no probe stands is overwritten by the thread's next one.
 
-use aya_ebpf::EbpfContext;
-use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_probe_read_kernel, bpf_probe_read_user};
+use aya_ebpf::bindings::pt_regs;
+use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_probe_read_user};
 use aya_ebpf::macros::{map, uprobe, uretprobe};
 use aya_ebpf::maps::{Array, LruHashMap};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
@@ -44,11 +44,11 @@ pub struct Operation {
     /// How many segments `buffer` lists; zero where it is the bytes themselves.
     pub segments: u64,
     pub out: u64,
-    /// The descriptor that it used so far, plus one.
-    pub descriptor: u64,
+    /// The socket that it used so far, as the kernel's pointer.
+    pub socket: u64,
     /// Bytes that it moved, once it has ended.
     pub moved: u64,
-    /// When it began.
+    /// When it began, if it writes.
     pub began_ns: u64,
     /// Its buffer, where it ended without moving any: a second try may name none (GnuTLS).
     pub again: u64,
@@ -56,31 +56,56 @@ pub struct Operation {
 
 #[uprobe]
 pub fn tap(ctx: ProbeContext) -> u32 {
-    fire(&ctx);
+    fire(ctx.regs);
     0
 }
 
 #[uretprobe]
 pub fn tap_return(ctx: RetProbeContext) -> u32 {
-    fire(&ctx);
+    fire(ctx.regs);
     0
 }
 
+/// The saved registers, copied: the verifier takes no computed address into the context, and a call of a helper for
+/// each of them costs more than all of them together.
+struct Saved([u64; WORDS + 1]);
+
+/// Words of `struct pt_regs` on x86-64.
+const WORDS: usize = 21;
+
+impl Saved {
+    #[inline(always)]
+    fn new(regs: *mut pt_regs) -> Self {
+        let mut words = [0; WORDS + 1];
+        for (index, word) in words[..WORDS].iter_mut().enumerate() {
+            // SAFETY: the context is the kernel's, and as long as this; volatile, so that no call of memcpy is made of
+            // the loop.
+            *word = unsafe { regs.cast::<u64>().add(index).read_volatile() };
+        }
+        Self(words)
+    }
+
+    #[inline(always)]
+    fn word(&self, register: u8) -> u64 {
+        self.0[usize::from(register).min(WORDS)]
+    }
+}
+
 #[inline(always)]
-fn fire<C: EbpfContext>(ctx: &C) {
+fn fire(regs: *mut pt_regs) {
     let Some(who) = watched::current(watch::TLS) else { return };
-    let regs = ctx.as_ptr() as u64;
     // SAFETY: the context is the kernel's.
-    let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    let cookie = unsafe { bpf_get_attach_cookie(regs.cast()) };
     let Some(site) = TAP_SITES.get_ptr(cookie as u32) else { return };
     // SAFETY: the map gave the pointer; its values are written before a probe that names them is attached.
-    let site = unsafe { *site };
+    let site = unsafe { &*site };
+    let regs = &Saved::new(regs);
     count(counter::TAP_FIRED);
     match site.kind {
         // One call for both directions: the verifier walks each of them through all that follows.
-        site::ENTER_WRITE | site::ENTER_READ => enter(&who, regs, &site, site.kind - site::ENTER_WRITE),
+        site::ENTER_WRITE | site::ENTER_READ => enter(&who, regs, site, site.kind - site::ENTER_WRITE),
         site::LEAVE_WRITE | site::LEAVE_READ => {
-            leave(&who, regs, &site, site.kind - site::LEAVE_WRITE, cookie as u32 + 1);
+            leave(&who, regs, site, site.kind - site::LEAVE_WRITE, cookie as u32 + 1);
         }
         site::ARRIVED => {
             let length = value(regs, site.length, 0);
@@ -90,39 +115,40 @@ fn fire<C: EbpfContext>(ctx: &C) {
                     connection: value(regs, site.connection, 0) as u64,
                     kind: chunk::TEXT,
                     direction: RECEIVED,
-                    descriptor: 0,
+                    socket: 0,
                     site: cookie as u32 + 1,
                     time_ns: now(),
                 };
-                stream::hand_over(&who, &what, &source);
+                stream::hand_over(&who.owner(), &what, &source);
             }
         }
         site::FREE => {
             let connection = value(regs, site.connection, 0) as u64;
-            stream::forget(&who, connection);
-            stream::mark(&who, chunk::FREED, connection, 0);
+            stream::forget(who.pid, connection);
+            stream::mark(&who.owner(), chunk::FREED, connection);
         }
         _ => {}
     }
 }
 
 #[inline(always)]
-fn thread(who: &Watched, regs: u64, place: Place, direction: u32) -> Thread {
+fn thread(who: &Watched, regs: &Saved, place: Place, direction: u32) -> Thread {
     let thread = if place.kind == place::NONE { u64::from(who.tid) } else { value(regs, place, 0) as u64 };
     Thread { thread, pid: who.pid, direction }
 }
 
 #[inline(always)]
-fn enter(who: &Watched, regs: u64, site: &Site, direction: u32) {
+fn enter(who: &Watched, regs: &Saved, site: &Site, direction: u32) {
     let key = thread(who, regs, site.thread, direction);
     let mut operation = Operation {
         connection: value(regs, site.connection, 0) as u64,
         buffer: value(regs, site.buffer, 0) as u64,
         segments: if site.vectored == 0 { 0 } else { value(regs, site.length, 0) as u64 },
         out: value(regs, site.out, 0) as u64,
-        descriptor: 0,
+        socket: 0,
         moved: 0,
-        began_ns: now(),
+        // What is read counts from its end.
+        began_ns: if direction == SENT { now() } else { 0 },
         again: 0,
     };
     // Written in place where the thread was here before: an insertion costs several times as much.
@@ -142,7 +168,7 @@ fn enter(who: &Watched, regs: u64, site: &Site, direction: u32) {
 }
 
 #[inline(always)]
-fn leave(who: &Watched, regs: u64, site: &Site, direction: u32, number: u32) {
+fn leave(who: &Watched, regs: &Saved, site: &Site, direction: u32, number: u32) {
     let Some(found) = TAP_OPERATIONS.get_ptr_mut(&thread(who, regs, site.thread, direction)) else { return };
     // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
     let operation = unsafe {
@@ -173,10 +199,11 @@ fn leave(who: &Watched, regs: u64, site: &Site, direction: u32, number: u32) {
         0 => Source::one(operation.buffer, moved as u64),
         segments => Source::vector(operation.buffer, segments, moved as u64),
     };
-    let (connection, descriptor) = (operation.connection, operation.descriptor as u32);
+    let Operation { connection, socket, .. } = operation;
     // The answer may be read by another thread before this one is here: a write counts from where it began.
     let time_ns = if direction == SENT { operation.began_ns } else { now() };
-    stream::hand_over(who, &What { connection, kind: chunk::TEXT, direction, descriptor, site: number, time_ns }, &source);
+    let what = What { connection, kind: chunk::TEXT, direction, socket, site: number, time_ns };
+    stream::hand_over(&who.owner(), &what, &source);
 }
 
 /// A value at a probe. What cannot be read is zero, which stands for nothing at each of its uses.
@@ -184,11 +211,11 @@ fn leave(who: &Watched, regs: u64, site: &Site, direction: u32, number: u32) {
 /// Its symbol is named here, because a mangled one depends on where the sources lie, and the object must not.
 #[unsafe(export_name = "tap_value")]
 #[inline(never)]
-extern "C" fn value(regs: u64, place: Place, out: u64) -> i64 {
+extern "C" fn value(regs: &Saved, place: Place, out: u64) -> i64 {
     let address = match place.kind {
         place::NONE => return 0,
         place::OUT32 | place::OUT64 => out,
-        _ => word(regs, place.register).wrapping_add(place.offset as i64 as u64),
+        _ => regs.word(place.register).wrapping_add(place.offset as i64 as u64),
     };
     match place.kind {
         place::REGISTER32 => i64::from(address as i32),
@@ -197,16 +224,6 @@ extern "C" fn value(regs: u64, place: Place, out: u64) -> i64 {
         place::MEMORY64 | place::OUT64 => user::<i64>(address),
         _ => 0,
     }
-}
-
-/// A word of the saved registers. The helper takes any address, the verifier no computed one into the context.
-#[inline(always)]
-fn word(regs: u64, register: u8) -> u64 {
-    let mut word = 0_u64;
-    let at = regs + u64::from(register & 31) * 8;
-    // SAFETY: the helper checks each access.
-    let read = unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 8, at as *const _) };
-    if read == 0 { word } else { 0 }
 }
 
 /// A value in the process's memory.

@@ -5,6 +5,7 @@ use trackway_abi::{COMM_BYTES, Layout};
 
 /// A pointer into kernel memory that only the probing helper may follow.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub struct Address(pub u64);
 
 impl Address {
@@ -38,8 +39,13 @@ pub struct Process {
 /// The process that a task belongs to. Each of its threads gives the same answer: the start is the leader's.
 #[inline(always)]
 pub fn process(task: Address, layout: &Layout) -> Result<Process, i32> {
-    let leader = task.follow(layout.task_leader)?;
-    Ok(Process { pid: task.read(layout.task_tgid)?, started_ns: leader.read(layout.task_started)? })
+    Ok(Process { pid: task.read(layout.task_tgid)?, started_ns: started_ns(task, layout)? })
+}
+
+/// When the process of a task was started.
+#[inline(always)]
+pub fn started_ns(task: Address, layout: &Layout) -> Result<u64, i32> {
+    task.follow(layout.task_leader)?.read(layout.task_started)
 }
 
 /// The name of a task.

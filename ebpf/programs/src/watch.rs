@@ -4,35 +4,56 @@ use aya_ebpf::Global;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
-use trackway_abi::tap::{Tap, WATCHED};
+use trackway_abi::tap::{Tap, WATCHED, Watch};
 
 use crate::maps::{LAYOUT, SCOPE};
 use crate::task::{self, Address};
 
 /// What is looked at besides single processes.
 #[unsafe(no_mangle)]
-pub static TAP: Global<Tap> = Global::new(Tap { cgroup: 0, all: 0, own: 0, clear: 0 });
+pub static TAP: Global<Tap> = Global::new(Tap { cgroup: 0, all: 0, own: 0, clear: 0, calls: 0, reserved: 0 });
 
-/// Bits of `watch` by process. Children get their parent's.
+/// Processes that are looked at, until they end. Children get their parent's bits.
 #[map]
-pub static TAP_WATCHED: HashMap<u32, u32> = HashMap::with_max_entries(WATCHED, 0);
+pub static TAP_WATCHED: HashMap<u32, Watch> = HashMap::with_max_entries(WATCHED, 0);
 
 /// The thread that runs, of a process that is looked at.
 pub struct Watched {
     pub pid: u32,
     pub tid: u32,
     pub bits: u32,
+    /// Zero where it was not asked yet.
+    started_ns: u64,
+}
+
+/// Whose a record is.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Owner {
+    /// When the process was started; zero where the kernel's structs are not known.
+    pub started_ns: u64,
+    pub pid: u32,
+    pub tid: u32,
 }
 
 impl Watched {
-    /// When the process was started; zero where the kernel's structs are not known.
     #[inline(always)]
-    pub fn started_ns(&self) -> u64 {
+    pub fn owner(&self) -> Owner {
+        let started_ns = if self.started_ns == 0 { self.ask() } else { self.started_ns };
+        Owner { started_ns, pid: self.pid, tid: self.tid }
+    }
+
+    /// When the process was started; remembered, because the answer costs more than all else that a probe asks.
+    #[inline(always)]
+    fn ask(&self) -> u64 {
         let layout = LAYOUT.load();
         if layout.task_tgid == 0 {
             return 0;
         }
-        task::process(Address::current(), &layout).map_or(0, |process| process.started_ns)
+        let started_ns = task::started_ns(Address::current(), &layout).unwrap_or(0);
+        // Without room it is asked again.
+        let _full = TAP_WATCHED.insert(&self.pid, &Watch { started_ns, bits: self.bits, reserved: 0 }, 0);
+        started_ns
     }
 }
 
@@ -45,18 +66,22 @@ pub fn current(bits: u32) -> Option<Watched> {
     if pid == tap.own {
         return None;
     }
-    let mut found = tap.all | of(pid);
+    let watch = of(pid);
+    let mut found = tap.all | watch.bits;
     if tap.cgroup & bits & !found != 0 && SCOPE.current_task_under_cgroup(0) == Ok(true) {
         found |= tap.cgroup;
     }
-    if found & bits == 0 { None } else { Some(Watched { pid, tid, bits: found }) }
+    if found & bits == 0 {
+        return None;
+    }
+    Some(Watched { pid, tid, bits: found, started_ns: watch.started_ns })
 }
 
 /// What is looked at in a process by its number.
 #[inline(always)]
-pub fn of(pid: u32) -> u32 {
-    // SAFETY: a number that changes meanwhile is as good as the one before.
-    unsafe { TAP_WATCHED.get(&pid) }.copied().unwrap_or(0)
+pub fn of(pid: u32) -> Watch {
+    // SAFETY: a value that changes meanwhile is as good as the one before.
+    unsafe { TAP_WATCHED.get(&pid) }.copied().unwrap_or_default()
 }
 
 #[inline(always)]

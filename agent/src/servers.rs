@@ -1,7 +1,7 @@
 //! Which processes serve others: one that listens for connections from other machines has many people to answer.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process};
@@ -11,11 +11,11 @@ use crate::limits::SERVERS;
 
 /// The processes that were looked at.
 #[derive(Debug, Default)]
-pub(super) struct Servers(HashSet<ProcessKey>);
+pub struct Servers(HashSet<ProcessKey>);
 
 impl Servers {
     /// Whether a process listens; looked at once, when it first calls a model.
-    pub(super) fn look(&mut self, process: ProcessKey) -> bool {
+    pub fn look(&mut self, process: ProcessKey) -> bool {
         let new = self.0.len() < SERVERS && self.0.insert(process);
         new && i32::try_from(process.pid).is_ok_and(listens)
     }
@@ -23,18 +23,29 @@ impl Servers {
 
 /// Whether a process listens on an address that is not loopback's. A process that cannot be looked at does not.
 fn listens(pid: i32) -> bool {
-    let Ok(process) = Process::new(pid) else { return false };
-    let Ok(files) = process.fd() else { return false };
+    listening(pid).into_iter().any(|address| !address.ip().to_canonical().is_loopback())
+}
+
+/// Whether a connection with this end came to a process, and not from it: the process listens on the end's port.
+pub fn accepted(pid: u32, end: SocketAddr) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| listening(pid).iter().any(|address| address.port() == end.port()))
+}
+
+/// Where a process listens.
+fn listening(pid: i32) -> Vec<SocketAddr> {
+    let Ok(process) = Process::new(pid) else { return Vec::new() };
+    let Ok(files) = process.fd() else { return Vec::new() };
     let sockets: HashSet<u64> = files
         .filter_map(|file| match file.ok()?.target {
             FDTarget::Socket(inode) => Some(inode),
             _ => None,
         })
         .collect();
-    let local = |address: IpAddr| address.to_canonical().is_loopback();
-    [process.tcp(), process.tcp6()].into_iter().flatten().flatten().any(|entry| {
-        entry.state == TcpState::Listen && !local(entry.local_address.ip()) && sockets.contains(&entry.inode)
-    })
+    let entries = [process.tcp(), process.tcp6()].into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.state == TcpState::Listen && sockets.contains(&entry.inode))
+        .map(|entry| entry.local_address)
+        .collect()
 }
 
 #[cfg(test)]
@@ -51,7 +62,10 @@ mod tests {
         assert!(!listens(pid));
         let open = TcpListener::bind("0.0.0.0:0").unwrap();
         assert!(listens(pid));
+        let end = open.local_addr().unwrap();
+        assert!(accepted(std::process::id(), end));
         drop(open);
+        assert!(!accepted(std::process::id(), end));
         assert!(!listens(pid));
         assert!(!listens(0));
     }
