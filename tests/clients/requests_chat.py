@@ -1,13 +1,12 @@
-"""An agent without an SDK: `requests`, Chat Completions, and a plain call to another service.
+"""An agent without an SDK: `requests` or what looks like it, Chat Completions, and a plain call to another service.
 
-Usage: requests_chat.py [--agent N]
+Usage: requests_chat.py [--module NAME] [--agent N]
 """
 
 import argparse
+import importlib
 import json
 import os
-
-import requests
 
 import shell
 
@@ -17,8 +16,10 @@ URL = "https://api.openai.com/v1/chat/completions"
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--agent", type=int, default=0)
+    parser.add_argument("--module", default="requests")
     args = parser.parse_args()
-    session = requests.Session()
+    session = importlib.import_module(args.module).Session()
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE", True)
     session.headers["authorization"] = f"Bearer {os.environ['OPENAI_API_KEY']}"
     messages = [{"role": "user", "content": shell.task(args.agent)}]
     tools = [{"type": "function", "function": {"name": shell.NAME, "parameters": shell.SCHEMA}}]

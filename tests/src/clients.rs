@@ -57,6 +57,8 @@ pub enum Client {
     },
     /// `requests`, without an SDK.
     Requests,
+    /// `curl_cffi`, without an SDK: a wheel with BoringSSL linked into it.
+    CurlCffi,
     /// `aiohttp`, without an SDK.
     Aiohttp,
     /// `websockets` for Python, Responses.
@@ -137,7 +139,7 @@ impl Client {
             Self::PythonResponses { .. } => "openai_responses.py",
             Self::PythonSocket => "socket_responses.py",
             Self::Anthropic { .. } => "anthropic_messages.py",
-            Self::Requests => "requests_chat.py",
+            Self::Requests | Self::CurlCffi => "requests_chat.py",
             Self::Aiohttp => "aiohttp_chat.py",
             Self::NodeChat { .. } | Self::NodeResponses { .. } => "openai_node.mjs",
             Self::Codex { .. } => "codex",

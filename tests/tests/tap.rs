@@ -215,6 +215,7 @@ clients! {
     python_openai_async: Client::PythonChat { asynchronous: true, stream: true, usage: true };
     python_anthropic: Client::Anthropic { asynchronous: false, stream: true };
     python_requests: Client::Requests;
+    python_curl_cffi: Client::CurlCffi;
     python_aiohttp: Client::Aiohttp;
     python_socket: Client::PythonSocket;
     curl_http1: Client::Curl { second: false };

@@ -2,11 +2,12 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::ops::Range;
 
-use object::elf::{EM_X86_64, PF_X, PT_LOAD};
-use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
+use object::elf::{EM_X86_64, PF_X, PT_LOAD, SHT_STRTAB, SHT_SYMTAB, SectionHeader64};
+use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _, SectionHeader as _};
 use object::{
-    Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ObjectSymbolTable as _, RelocationTarget,
+    Endianness, Object as _, ReadRef, ObjectSection as _, ObjectSymbol as _, ObjectSymbolTable as _, RelocationTarget,
 };
 
 use crate::Error;
@@ -46,6 +47,32 @@ impl<'a> Code<'a> {
             Some((*segment, bytes))
         })
     }
+}
+
+/// Where in an ELF file everything stands that the search reads: headers, what is mapped, and names of symbols. The
+/// rest, such as debug information, may be zero; it is often the most.
+pub(crate) fn parts<'d>(data: impl ReadRef<'d>) -> Result<Vec<Range<u64>>, Error> {
+    let fault = |error: object::read::Error| Error::Elf(error.to_string());
+    let file = ElfFile64::<Endianness, _>::parse(data).map_err(fault)?;
+    let endian = file.endian();
+    let header = file.elf_header();
+    let (segments, sections) = (file.elf_program_headers(), file.elf_section_table());
+    let table = |offset: u64, bytes: usize| (offset, bytes as u64);
+    let heads = [
+        table(0, size_of_val(header)),
+        table(header.e_phoff(endian), size_of_val(segments)),
+        table(header.e_shoff(endian), size_of::<SectionHeader64<Endianness>>() * sections.len()),
+    ];
+    let loaded = segments
+        .iter()
+        .filter(|segment| segment.p_type(endian) == PT_LOAD)
+        .map(|segment| segment.file_range(endian));
+    let names = sections
+        .iter()
+        .filter(|section| matches!(section.sh_type(endian), SHT_SYMTAB | SHT_STRTAB))
+        .filter_map(|section| section.file_range(endian));
+    let all = heads.into_iter().chain(loaded).chain(names);
+    Ok(all.map(|(offset, bytes)| offset..offset.saturating_add(bytes)).collect())
 }
 
 /// A defined function.

@@ -46,8 +46,10 @@ mod state;
 mod xref;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use elf::{Elf, Symbol};
+use object::ReadRef;
 pub use hook::{Hook, Kind, Library, Method, Ok, Place, Refusal, Site, Tls};
 
 /// What an image holds.
@@ -80,6 +82,15 @@ pub enum Error {
     /// Code for another processor.
     #[error("only x86-64 code can be read")]
     Machine,
+}
+
+/// The ranges of an ELF file that [`look`] reads, so that a caller may leave the rest zero: debug information is often
+/// the most of a file. They may overlap, and reach beyond the file's end where it is broken.
+///
+/// # Errors
+/// When the bytes are no ELF file.
+pub fn parts<'d>(file: impl ReadRef<'d>) -> Result<Vec<Range<u64>>, Error> {
+    elf::parts(file)
 }
 
 /// Looks for TLS in an ELF file. `debug` gives the bytes of the debug file of a build id, if there is one.

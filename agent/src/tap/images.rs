@@ -176,15 +176,16 @@ impl Images {
             return "the process ended before it could be looked at".to_owned();
         };
         let images: Vec<&Image> = keys.iter().filter_map(|key| self.known.get(key)).collect();
+        // Where one library can be read and another one cannot, that is the more likely one.
+        if let Some((image, refused)) = images.iter().find_map(|image| Some((image, image.refused.first()?))) {
+            return format!("{}: {refused}", image.name.display());
+        }
         if let Some(image) = images.iter().find(|image| !image.found.is_empty()) {
             return format!("its bytes did not pass through the functions found in {}", image.name.display());
         }
-        match images.iter().find_map(|image| Some((image, image.refused.first()?))) {
-            Some((image, refused)) => format!("{}: {refused}", image.name.display()),
-            None => match images.first() {
-                Some(image) => format!("no TLS function is known in {}", image.name.display()),
-                None => "it has no file of code that could be opened".to_owned(),
-            },
+        match images.first() {
+            Some(image) => format!("no TLS function is known in {}", image.name.display()),
+            None => "it has no file of code that could be opened".to_owned(),
         }
     }
 }

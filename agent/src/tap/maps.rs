@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use object::ReadCache;
 use procfs::process::{MMPermissions, MMapPath, Process};
 
 use crate::limits::IMAGE_BYTES;
@@ -56,13 +57,25 @@ impl Code {
         trackway_image::look(&bytes, |build| self.debug(build)).map_err(|error| error.to_string())
     }
 
-    /// Its bytes.
-    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+    /// Its bytes, as far as the search reads them; the rest is zero, and costs no memory. Libraries often bring more
+    /// debug information than code, and what a process says before they are read is missed.
+    fn read(&self) -> io::Result<Vec<u8>> {
         if self.key.size > IMAGE_BYTES {
             return Err(io::Error::other(format!("it is larger than {IMAGE_BYTES} bytes")));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(self.key.size).unwrap_or(0));
-        (&self.file).take(IMAGE_BYTES).read_to_end(&mut bytes)?;
+        let size = usize::try_from(self.key.size).map_err(io::Error::other)?;
+        let mut parts = trackway_image::parts(&ReadCache::new(&self.file)).map_err(io::Error::other)?;
+        parts.sort_unstable_by_key(|part| part.start);
+        let mut bytes = vec![0; size];
+        let mut done = 0;
+        for part in parts {
+            let (from, to) = (part.start.max(done), part.end.min(self.key.size));
+            let room = usize::try_from(from).ok().zip(usize::try_from(to).ok());
+            if let Some(room) = room.and_then(|(from, to)| bytes.get_mut(from..to)) {
+                self.file.read_exact_at(room, from)?;
+                done = to;
+            }
+        }
         Ok(bytes)
     }
 
@@ -94,10 +107,10 @@ pub(super) fn code(pid: u32) -> Vec<Code> {
     let maps = i32::try_from(pid).ok().and_then(|pid| Process::new(pid).ok()?.maps().ok());
     for map in maps.into_iter().flatten() {
         let MMapPath::Path(path) = &map.pathname else { continue };
-        if !map.perms.contains(MMPermissions::EXECUTE) || !speaks(path) {
+        let (from, to) = map.address;
+        if !map.perms.contains(MMPermissions::EXECUTE) || !speaks(path, to - from) {
             continue;
         }
-        let (from, to) = map.address;
         // The mapping itself, whatever the name means by now; where that is not allowed, by name in its own mounts.
         let file = File::open(format!("/proc/{pid}/map_files/{from:x}-{to:x}"))
             .or_else(|_| File::open(root.join(path.strip_prefix("/").unwrap_or(path))));
@@ -107,6 +120,14 @@ pub(super) fn code(pid: u32) -> Vec<Code> {
             found.push(code);
         }
     }
+    // The likely ones first: while the others are searched, the process goes on. A distribution links its libraries to
+    // a TLS library of its own.
+    found.sort_by_key(|code| match code {
+        Code { executable: true, .. } => 0,
+        Code { name, .. } if named(name) => 1,
+        Code { name, .. } if ["/usr/lib", "/lib"].into_iter().any(|folder| name.starts_with(folder)) => 3,
+        Code { .. } => 2,
+    });
     found
 }
 
@@ -117,12 +138,20 @@ pub(super) fn holds(pid: u32, library: &str) -> bool {
     maps.into_iter().flatten().any(|map| matches!(&map.pathname, MMapPath::Path(path) if named(path)))
 }
 
-/// Whether a library may be one that speaks TLS, by its name. Looking into every library of a process costs more
-/// than it finds.
-fn speaks(path: &Path) -> bool {
+/// Whether a library may speak TLS: by its name, or because it has so much code that a TLS library may be linked into
+/// it, as in Python's wheels. Looking into one takes some milliseconds.
+fn speaks(path: &Path, code_bytes: u64) -> bool {
+    code_bytes >= LINKED_CODE_BYTES || named(path)
+}
+
+/// Whether a library's name says that it speaks TLS.
+fn named(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     ["ssl", "tls"].into_iter().any(|word| name.contains(word))
 }
+
+/// The least code of a library with TLS in it: BoringSSL, OpenSSL and rustls each have twice as much.
+const LINKED_CODE_BYTES: u64 = 512 * 1024;
 
 /// The system's libraries that speak TLS: what is started next will most likely use one of them.
 pub(super) fn system() -> Vec<Code> {
@@ -165,14 +194,31 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_which_libraries_speak() {
-        for (name, speaks_it) in [
-            ("/usr/lib/x86_64-linux-gnu/libssl.so.3", true),
-            ("/opt/x/libssl-1f2e.so.1.1", true),
-            ("/usr/lib/libgnutls.so.30", true),
-            ("/usr/lib/libc.so.6", false),
+    fn what_is_left_out_of_a_file_is_never_looked_at() {
+        let mut files = system();
+        files.extend(code(std::process::id()));
+        let look = |bytes: &[u8]| trackway_image::look(bytes, |_| None).unwrap();
+        assert!(files.iter().any(|code| !look(&fs::read(&code.name).unwrap()).libraries.is_empty()));
+        for code in files {
+            let (whole, parts) = (fs::read(&code.name).unwrap(), code.read().unwrap());
+            assert_eq!(look(&parts), look(&whole), "{}", code.name.display());
+            if code.executable && code.name == std::env::current_exe().unwrap() {
+                // This very program has debug information, or the test shows nothing.
+                assert!(parts.iter().filter(|byte| **byte == 0).count() > whole.iter().filter(|byte| **byte == 0).count());
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_sizes_tell_which_libraries_may_speak() {
+        for (name, code_bytes, may) in [
+            ("/usr/lib/x86_64-linux-gnu/libssl.so.3", 1, true),
+            ("/opt/x/libssl-1f2e.so.1.1", 1, true),
+            ("/usr/lib/libgnutls.so.30", 1, true),
+            ("/opt/x/_wrapper.abi3.so", 3 << 20, true),
+            ("/usr/lib/libz.so.1", 70 << 10, false),
         ] {
-            assert_eq!(speaks(Path::new(name)), speaks_it, "{name}");
+            assert_eq!(speaks(Path::new(name), code_bytes), may, "{name}");
         }
     }
 }

@@ -14,6 +14,7 @@ impl Client {
             Self::PythonSocket => "Python `websockets`, Responses".to_owned(),
             Self::Anthropic { .. } => "Python `anthropic`".to_owned(),
             Self::Requests => "Python `requests`".to_owned(),
+            Self::CurlCffi => "Python `curl_cffi`".to_owned(),
             Self::Aiohttp => "Python `aiohttp`".to_owned(),
             Self::NodeChat { .. } => "Node `openai`".to_owned(),
             Self::NodeResponses { .. } => "Node `openai`, Responses".to_owned(),
@@ -36,6 +37,7 @@ impl Client {
         let module = match self {
             Self::Anthropic { .. } => "anthropic",
             Self::Requests => "requests",
+            Self::CurlCffi => "curl_cffi",
             Self::Aiohttp => "aiohttp",
             Self::PythonSocket => "websockets",
             _ => "openai",

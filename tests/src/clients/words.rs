@@ -34,6 +34,7 @@ pub(super) fn of(client: Client, agent: u64) -> Vec<String> {
         Client::Requests | Client::Aiohttp | Client::PythonSocket => {
             script(&[&python, client.agent_name()], &[])
         }
+        Client::CurlCffi => script(&[&python, client.agent_name(), "--module", "curl_cffi.requests"], &[]),
         Client::NodeChat { stream } => script(&["node", "openai_node.mjs", "chat"], &[(stream, "--stream")]),
         Client::NodeResponses { stream } => {
             script(&["node", "openai_node.mjs", "responses"], &[(stream, "--stream")])
