@@ -148,7 +148,7 @@ const LAG: Duration = Duration::from_millis(150);
 fn once(row: &Row, server: &Server, place: &Place<'_>, trackway: &Path, requests: usize) -> Result<Sample> {
     let count = units(row.load, requests);
     let warm = count.div_ceil(10);
-    let client = Client::start(place, row.load, row.sdk, (warm, count))?;
+    let client = Client::start(place, row.load, row.sdk, &[warm, count])?;
     server.arrival()?;
     let mut watcher = Watcher::start(row.watching, trackway, place.folder, client.pid())?;
     server.open()?;

@@ -1,4 +1,5 @@
-"""Chat calls by the openai SDK: arguments are port, file with the request, warm-up, count, instrumentation."""
+"""Chat calls by the openai SDK: arguments are port, file with the request, instrumentation, and the count of each
+part."""
 
 import http.client
 import json
@@ -8,7 +9,7 @@ import ssl
 import sys
 
 HOST = "api.openai.com"
-port, body, warm, count, instrumentation = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+port, body, instrumentation, parts = *sys.argv[1:4], [int(count) for count in sys.argv[4:]]
 
 # The provider's name is this machine's.
 resolve = socket.getaddrinfo
@@ -48,9 +49,8 @@ def chat(times):
 
 
 gate()
-chat(warm)
-gate()
-chat(count)
-gate()
-if exporter is not None and len(exporter.get_finished_spans()) != warm + count:
-    sys.exit(f"{instrumentation} made {len(exporter.get_finished_spans())} spans of {warm + count} calls")
+for count in parts:
+    chat(count)
+    gate()
+if exporter is not None and len(exporter.get_finished_spans()) != sum(parts):
+    sys.exit(f"{instrumentation} made {len(exporter.get_finished_spans())} spans of {sum(parts)} calls")

@@ -1,5 +1,4 @@
-//! Clients of OpenSSL, each a process of its own that comes to three gates: before anything, after a warm-up, and at
-//! its end.
+//! Clients of OpenSSL, each a process of its own that comes to a gate before anything and after each part of its work.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -38,21 +37,18 @@ pub(super) struct Place<'a> {
     pub(super) python: Option<PathBuf>,
 }
 
-/// Units that warm up, and units that count.
-type Counts = (usize, usize);
-
 /// A client that runs; it ends with this value.
 pub(super) struct Client {
     child: Child,
 }
 
 impl Client {
-    /// Starts one that does so many units before its second gate, and so many after.
-    pub(super) fn start(place: &Place<'_>, load: Load, sdk: Sdk, count: Counts) -> Result<Self> {
+    /// Starts one that does so many units in each part.
+    pub(super) fn start(place: &Place<'_>, load: Load, sdk: Sdk, parts: &[usize]) -> Result<Self> {
         let mut command = match load {
-            Load::Requests => curl(place, count),
-            Load::Writes => writes(place, count)?,
-            Load::Sdk => chat(place, sdk, count)?,
+            Load::Requests => curl(place, parts),
+            Load::Writes => writes(place, parts)?,
+            Load::Sdk => chat(place, sdk, parts)?,
         };
         command.env("SSL_CERT_FILE", place.folder.join("ca.pem")).stdin(Stdio::null()).stdout(Stdio::null());
         for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
@@ -99,10 +95,10 @@ pub(super) fn bound(command: &mut Command, core: usize) {
 }
 
 /// curl counts through a URL by itself; what it counts stands in the fragment, which is not sent.
-fn curl(place: &Place<'_>, (warm, count): Counts) -> Command {
+fn curl(place: &Place<'_>, parts: &[usize]) -> Command {
     let base = format!("https://{}:{}", pki::HOST, place.port);
     let gate = format!("{base}{GATE}");
-    let chats = |count: usize| format!("{base}/v1/chat/completions#[1-{count}]");
+    let chats = |count| format!("{base}/v1/chat/completions#[1-{count}]");
     let mut command = Command::new("curl");
     command.args([
         "-q",
@@ -117,28 +113,33 @@ fn curl(place: &Place<'_>, (warm, count): Counts) -> Command {
     command.arg("--resolve").arg(format!("{}:{}:127.0.0.1", pki::HOST, place.port));
     command.arg("--cacert").arg(place.folder.join("ca.pem"));
     command.arg("--data-binary").arg(format!("@{}", place.folder.join("body.json").display()));
-    for url in [gate.clone(), chats(warm), gate.clone(), chats(count), gate] {
-        command.args(["-o", "/dev/null"]).arg(url);
+    let mut fetch = |url: &str| {
+        command.args(["-o", "/dev/null", url]);
+    };
+    fetch(&gate);
+    for count in parts {
+        fetch(&chats(*count));
+        fetch(&gate);
     }
     command
 }
 
-fn writes(place: &Place<'_>, (warm, count): Counts) -> Result<Command> {
+fn writes(place: &Place<'_>, parts: &[usize]) -> Result<Command> {
     let mut command = Command::new("/usr/bin/python3");
     command.arg(script(place, "writes.py", include_str!("writes.py"))?).arg(place.port.to_string());
-    command.arg(place.folder.join("ca.pem")).arg(warm.to_string()).arg(count.to_string());
+    command.arg(place.folder.join("ca.pem")).args(parts.iter().map(usize::to_string));
     Ok(command)
 }
 
-fn chat(place: &Place<'_>, sdk: Sdk, (warm, count): Counts) -> Result<Command> {
+fn chat(place: &Place<'_>, sdk: Sdk, parts: &[usize]) -> Result<Command> {
     let mut command = Command::new(place.python.as_deref().context("no Python with the SDK")?);
     command.arg(script(place, "chat.py", include_str!("chat.py"))?).arg(place.port.to_string());
-    command.arg(place.folder.join("body.json")).arg(warm.to_string()).arg(count.to_string());
-    command.arg(match sdk {
+    command.arg(place.folder.join("body.json")).arg(match sdk {
         Sdk::Plain => "none",
         Sdk::OpenInference => "openinference",
         Sdk::OpenTelemetry => "opentelemetry",
     });
+    command.args(parts.iter().map(usize::to_string));
     Ok(command)
 }
 

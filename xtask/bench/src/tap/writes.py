@@ -1,11 +1,11 @@
-"""Writes pieces of 4 KB to a TLS connection: arguments are port, bundle, warm-up, count."""
+"""Writes pieces of 4 KB to a TLS connection: arguments are port, bundle, and the count of each part."""
 
 import socket
 import ssl
 import sys
 
 HOST = "api.openai.com"
-port, bundle, warm, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+port, bundle, parts = int(sys.argv[1]), sys.argv[2], [int(count) for count in sys.argv[3:]]
 piece = b"x" * 4096
 
 tcp = socket.create_connection(("127.0.0.1", port))
@@ -31,7 +31,6 @@ def write(times):
 
 
 gate()
-write(warm)
-gate()
-write(count)
-gate()
+for count in parts:
+    write(count)
+    gate()
