@@ -2,29 +2,32 @@
 //! another process watched, with all bytes captured, with all calls decoded, with probes set the usual way; and what
 //! instrumentation of the SDK costs instead.
 //!
-//! Every row runs in each round, so that what else the machine does meets all of them, and is held against the first
-//! row of its own round. The client has one core, the server and the watcher have the other.
+//! Every row runs in each round, so that what else the machine does meets all of them. Who watches is held against
+//! nobody within one process (`round.rs`); what instruments the SDK cannot be switched off, and is held against a
+//! process without it, of the same round. The client has one core, the server and the watcher have the other.
 
 mod client;
+mod round;
 mod server;
 mod sites;
+mod standing;
 mod table;
 mod venv;
 pub(crate) mod watch;
 mod watcher;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use crate::{cpu, load, pki};
-use client::{Client, Load, Place, Sdk};
+use crate::{load, pki};
+use client::{Load, Place, Sdk};
+use round::{Bench, Sample, nothing};
 use server::Server;
 use table::Line;
-use watcher::{Watcher, Watching};
+use watcher::Watching;
 
 /// Arguments of the role.
 #[derive(Args)]
@@ -35,8 +38,8 @@ pub(crate) struct Options {
     /// Rounds, of which the median counts.
     #[arg(long, default_value_t = 15)]
     rounds: usize,
-    /// Requests of curl in one round; Python writes ten times as many pieces and makes a tenth of the calls.
-    #[arg(long, default_value_t = 3000)]
+    /// Requests of curl in one window; Python writes ten times as many pieces and makes a tenth of the calls.
+    #[arg(long, default_value_t = 2000)]
     requests: usize,
     /// Only these loads.
     #[arg(long, value_enum)]
@@ -58,37 +61,38 @@ const fn row(name: &'static str, load: Load, watching: Watching) -> Row {
     Row { name, load, watching, sdk: Sdk::Plain }
 }
 
+/// What a user runs.
+const ATTACH: &str = "capture and decoding (attach)";
+/// What it may add to a client's CPU, in percent.
+const TARGET: f64 = 3.0;
+
+const LOADS: [(Load, &str, &str); 3] = [
+    (Load::Requests, "curl: requests of 4 KB and answers of 2 KB on one connection", "request"),
+    (Load::Writes, "Python ssl: SSL_write_ex of 4 KB", "SSL_write"),
+    (Load::Sdk, "Python: chat calls of 4 KB by the openai SDK, spans kept in memory", "call"),
+];
+
+/// The first of each load is its client as it is.
 const ROWS: [Row; 15] = [
     row("curl, no tap", Load::Requests, Watching::Nobody),
-    row("another process watched", Load::Requests, Watching::Another),
+    row("probes that fire for nobody", Load::Requests, Watching::Another),
     row("system calls alone", Load::Requests, Watching::Parts("none")),
     row("capture", Load::Requests, Watching::Parts("inside")),
-    row("capture and decoding (attach)", Load::Requests, Watching::Full),
+    row(ATTACH, Load::Requests, Watching::Full),
     row("capture, entry-and-return probes", Load::Requests, Watching::Parts("entry")),
     row("Python ssl, no tap", Load::Writes, Watching::Nobody),
-    row("another process watched", Load::Writes, Watching::Another),
+    row("probes that fire for nobody", Load::Writes, Watching::Another),
     row("system calls alone", Load::Writes, Watching::Parts("none")),
     row("capture", Load::Writes, Watching::Parts("inside")),
     row("capture, entry-and-return probes", Load::Writes, Watching::Parts("entry")),
     row("openai SDK, no tap", Load::Sdk, Watching::Nobody),
-    row("capture and decoding (attach)", Load::Sdk, Watching::Full),
+    row(ATTACH, Load::Sdk, Watching::Full),
     Row { sdk: Sdk::OpenInference, ..row("openinference", Load::Sdk, Watching::Nobody) },
     Row {
         sdk: Sdk::OpenTelemetry,
         ..row("opentelemetry-instrumentation-openai", Load::Sdk, Watching::Nobody)
     },
 ];
-
-/// What one row took in one round: microseconds, firings and bytes per unit.
-struct Sample {
-    wall: f64,
-    client: f64,
-    watcher: f64,
-    fired: Option<f64>,
-    bytes: Option<f64>,
-    lost: u64,
-    read: Option<f64>,
-}
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -109,8 +113,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn measure(options: &Options, folder: &Path, trackway: &Path) -> Result<()> {
     pki::create(folder)?;
     std::fs::write(folder.join("body.json"), load::body(4 << 10))?;
-    let server = Server::start(folder)?;
     let wanted = |load: Load| options.only.is_empty() || options.only.contains(&load);
+    let server = Server::start(folder)?;
     let mut place = Place { folder, port: server.port, python: None };
     if wanted(Load::Sdk) {
         match venv::python() {
@@ -118,81 +122,55 @@ fn measure(options: &Options, folder: &Path, trackway: &Path) -> Result<()> {
             Err(why) => eprintln!("the SDK is left out: {why}"),
         }
     }
-    let can = |row: &Row| wanted(row.load) && (row.load != Load::Sdk || place.python.is_some());
-    let mut rows: Vec<(&Row, Vec<Sample>)> =
-        ROWS.iter().filter(|row| can(row)).map(|row| (row, Vec::new())).collect();
+    let can = |load: Load| wanted(load) && (load != Load::Sdk || place.python.is_some());
+    let loads: Vec<Load> = LOADS.iter().map(|load| load.0).filter(|load| can(*load)).collect();
+    let bench = Bench { server, place, trackway, requests: options.requests };
+    let mut samples = ROWS.map(|_| Vec::new());
     for round in 0..options.rounds {
         eprintln!("round {} of {}", round + 1, options.rounds);
-        for (row, samples) in &mut rows {
-            let sample = once(row, &server, &place, trackway, options.requests);
-            samples.push(sample.with_context(|| format!("{:?}: {}", row.load, row.name))?);
+        for load in &loads {
+            once(&bench, *load, round, &mut samples).with_context(|| format!("{load:?}"))?;
         }
     }
-    report(&rows, options.json);
+    report(&samples, options.json);
     Ok(())
 }
 
-fn units(load: Load, requests: usize) -> usize {
-    match load {
-        Load::Requests => requests,
-        Load::Writes => requests * 10,
-        Load::Sdk => requests.div_ceil(10),
-    }
-}
-
-/// Lets what was asked for settle while the client stands at a gate.
-const SETTLE: Duration = Duration::from_millis(20);
-/// Decoding lags behind on purpose; what it spends on these requests belongs to them.
-const LAG: Duration = Duration::from_millis(150);
-
-fn once(row: &Row, server: &Server, place: &Place<'_>, trackway: &Path, requests: usize) -> Result<Sample> {
-    let count = units(row.load, requests);
-    let warm = count.div_ceil(10);
-    let client = Client::start(place, row.load, row.sdk, &[warm, count])?;
-    server.arrival()?;
-    let mut watcher = Watcher::start(row.watching, trackway, place.folder, client.pid())?;
-    server.open()?;
-    server.arrival()?;
-    std::thread::sleep(LAG);
-    let spent =
-        |watcher: &Watcher| Ok::<_, anyhow::Error>((cpu::spent_ns(&[client.pid()])?, watcher.spent_ns()?));
-    let before = (spent(&watcher)?, watcher.totals()?);
-    let begun = std::time::Instant::now();
-    server.open()?;
-    let wall = server.arrival()?.duration_since(begun);
-    std::thread::sleep(SETTLE);
-    let totals = watcher.totals()?;
-    std::thread::sleep(LAG);
-    let after = (spent(&watcher)?, totals);
-    server.open()?;
-    client.finish()?;
-    let read = watcher.finish(row.watching)?;
-    let each = |value: f64| value / count as f64;
-    let micros = |after: u64, before: u64| each((after - before) as f64 / 1e3);
-    let totals = after.1.zip(before.1);
-    Ok(Sample {
-        wall: each(wall.as_secs_f64() * 1e6),
-        client: micros(after.0.0, before.0.0),
-        watcher: micros(after.0.1, before.0.1),
-        fired: totals.map(|(after, before)| each((after.fired - before.fired) as f64)),
-        bytes: totals.map(|(after, before)| each((after.bytes - before.bytes) as f64)),
-        lost: totals.map_or(0, |(after, before)| after.lost - before.lost),
-        read: read.map(|read| read as f64 / (warm + count) as f64),
-    })
-}
-
-fn report(rows: &[(&Row, Vec<Sample>)], as_json: bool) {
-    let table = |load: Load| -> Vec<Line> {
-        let mut rows = rows.iter().filter(|(row, _)| row.load == load).peekable();
-        let Some((_, base)) = rows.peek() else { return Vec::new() };
-        rows.map(|(row, samples)| table::line(row, samples, base)).collect()
+/// All rows of a load, once.
+fn once(bench: &Bench<'_>, load: Load, round: usize, samples: &mut [Vec<Sample>; ROWS.len()]) -> Result<()> {
+    let of = |wanted: fn(&Row) -> bool| -> Vec<usize> {
+        (0..ROWS.len()).filter(|at| ROWS[*at].load == load && wanted(&ROWS[*at])).collect()
     };
-    let tables = [
-        (Load::Requests, "curl: requests of 4 KB and answers of 2 KB on one connection", "request"),
-        (Load::Writes, "Python ssl: SSL_write_ex of 4 KB", "SSL_write"),
-        (Load::Sdk, "Python: chat calls of 4 KB by the openai SDK, spans kept in memory", "call"),
-    ]
-    .map(|(load, title, unit)| (load, title, unit, table(load)));
+    let mut watched = of(|row| row.watching != Watching::Nobody);
+    // No row comes always after the same one.
+    let turn = round % watched.len();
+    watched.rotate_left(turn);
+    let watching: Vec<Watching> = watched.iter().map(|at| ROWS[*at].watching).collect();
+    let (unwatched, taken) = bench.client(load, Sdk::Plain, &watching)?;
+    for (at, sample) in watched.into_iter().zip(taken) {
+        samples[at].push(sample);
+    }
+    for at in of(|row| row.watching == Watching::Nobody) {
+        samples[at].extend(match ROWS[at].sdk {
+            Sdk::Plain => nothing(&unwatched),
+            sdk => {
+                let (alone, _) = bench.client(load, sdk, &[])?;
+                alone
+                    .first()
+                    .zip(unwatched.first())
+                    .zip(unwatched.last())
+                    .map(|((one, first), last)| one.against(first, last))
+            }
+        });
+    }
+    Ok(())
+}
+
+fn report(samples: &[Vec<Sample>; ROWS.len()], as_json: bool) {
+    let tables = LOADS.map(|(load, title, unit)| {
+        let rows = ROWS.iter().zip(samples).filter(|(row, samples)| row.load == load && !samples.is_empty());
+        (load, title, unit, rows.map(|(row, samples)| table::line(row.name, samples)).collect::<Vec<_>>())
+    });
     if as_json {
         let all: Vec<_> = tables
             .iter()
@@ -206,16 +184,23 @@ fn report(rows: &[(&Row, Vec<Sample>)], as_json: bool) {
     for (_, title, unit, lines) in tables.iter().filter(|table| !table.3.is_empty()) {
         table::print(title, unit, lines);
     }
-    let added = |load: Load, name: &str| {
-        let lines = tables.iter().find(|table| table.0 == load).map(|table| &table.3)?;
-        lines.iter().find(|line| line.name == name).map(|line| line.added.median)
+    println!();
+    let line = |load: Load, name: &str| {
+        tables.iter().find(|table| table.0 == load)?.3.iter().find(|line| line.name == name)
     };
-    let Some(tap) = added(Load::Requests, "capture and decoding (attach)").filter(|tap| *tap > 0.0) else {
+    for (load, _, unit, _) in &tables {
+        let Some(tap) = line(*load, ATTACH) else { continue };
+        let verdict = if tap.share.median < TARGET { "met" } else { "missed" };
+        println!(
+            "  the tap adds {:.2} us to a {unit}, {:.2} % of its CPU (target: under {TARGET} %): {verdict}",
+            tap.added.median, tap.share.median
+        );
+    }
+    let Some(tap) = line(Load::Requests, ATTACH).map(|tap| tap.added.median).filter(|tap| *tap > 0.0) else {
         return;
     };
-    println!();
     for name in ["openinference", "opentelemetry-instrumentation-openai"] {
-        if let Some(other) = added(Load::Sdk, name) {
+        if let Some(other) = line(Load::Sdk, name).map(|line| line.added.median) {
             println!(
                 "  {name} adds {other:.0} us to a call, the tap {tap:.2} us: {:.0} times as much",
                 other / tap

@@ -1,7 +1,7 @@
 //! Probes as they are usually set: at a function's entry and, by a changed return address, on its return.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSegment, ObjectSymbol};
@@ -23,18 +23,8 @@ const FUNCTIONS: [(&str, bool, bool); 4] = [
     ("SSL_read_ex", false, true),
 ];
 
-/// The OpenSSL that a process has loaded.
-pub(super) fn library(pid: u32) -> Result<PathBuf> {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
-    let path = maps.lines().find_map(|line| {
-        let path = line.split_whitespace().nth(5)?;
-        path.rsplit('/').next()?.starts_with("libssl").then(|| PathBuf::from(path))
-    });
-    path.with_context(|| format!("process {pid} has no libssl"))
-}
-
 /// Two probes for each of its functions.
-pub(super) fn classic(library: &std::path::Path) -> Result<Vec<Probe>> {
+pub(super) fn classic(library: &Path) -> Result<Vec<Probe>> {
     let bytes = fs::read(library)?;
     let elf = object::File::parse(&*bytes)?;
     let mut probes = Vec::new();

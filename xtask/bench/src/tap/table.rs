@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Row, Sample};
+use super::Sample;
 
 /// A median between its quartiles.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,7 +27,7 @@ pub(super) struct Line {
     pub(super) wall: Middle,
     pub(super) client: Middle,
     pub(super) watcher: f64,
-    /// More than the row before all others took in the same round.
+    /// More than the client takes by itself.
     pub(super) added: Middle,
     /// The same as a part of it.
     pub(super) share: Middle,
@@ -38,23 +38,20 @@ pub(super) struct Line {
     pub(super) read: Option<f64>,
 }
 
-/// Of a row, with the row that it is held against, round by round.
-pub(super) fn line(row: &Row, samples: &[Sample], base: &[Sample]) -> Line {
+/// Of a row, over its rounds.
+pub(super) fn line(name: &'static str, samples: &[Sample]) -> Line {
     let middle = |of: fn(&Sample) -> f64| Middle::of(samples.iter().map(of).collect());
-    let pairs = |of: fn(f64, f64) -> f64| {
-        Middle::of(samples.iter().zip(base).map(|(sample, base)| of(sample.client, base.client)).collect())
-    };
     let known = |of: fn(&Sample) -> Option<f64>| {
         let values: Option<Vec<f64>> = samples.iter().map(of).collect();
         values.map(|values| Middle::of(values).median)
     };
     Line {
-        name: row.name,
+        name,
         wall: middle(|sample| sample.wall),
         client: middle(|sample| sample.client),
         watcher: middle(|sample| sample.watcher).median,
-        added: pairs(|sample, base| sample - base),
-        share: pairs(|sample, base| (sample - base) / base * 100.0),
+        added: middle(Sample::added),
+        share: middle(Sample::share),
         fired: known(|sample| sample.fired),
         bytes: known(|sample| sample.bytes),
         lost: samples.iter().map(|sample| sample.lost).sum(),
@@ -103,7 +100,10 @@ pub(super) fn print(title: &str, unit: &str, lines: &[Line]) {
             println!("    {} bytes were lost", line.lost);
         }
     }
-    println!("  microseconds of CPU per {unit}; + is against the first row, round by round");
+    println!(
+        "  microseconds of CPU per {unit}; + is against the same process right before and after, while nobody watches \
+         it:\n  in the first row it is what this shows where nothing was added"
+    );
 }
 
 impl Line {

@@ -12,7 +12,7 @@ use trackway::limits::{CHUNK_BATCH, RECORD_BUSY, TAP_RING_BYTES};
 use trackway::tap::{Role, Tap};
 use trackway_abi::tap::watch;
 
-use super::sites;
+use super::{sites, standing};
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -48,9 +48,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let wish = Wish { clear: true, ring_bytes: TAP_RING_BYTES, ..Wish::default() };
     let mut kernel = Kernel::open(&Plan { tap: wish, ..Plan::default() })?;
     kernel.add(options.pid, watch::TLS).map_err(Error::msg)?;
-    let standing = match options.probes {
+    let probes = match options.probes {
         Probes::Entry => {
-            let library = sites::library(options.pid)?;
+            let library = standing::library(options.pid)?.path;
             Some(kernel.probe(&library, &sites::classic(&library)?).map_err(Error::msg)?)
         }
         Probes::None | Probes::Inside => None,
@@ -88,7 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     over.store(true, Ordering::Relaxed);
     drain.join().map_err(|_| Error::msg("the draining thread died"))?;
-    drop((tap, standing));
+    drop((tap, probes));
     Ok(())
 }
 

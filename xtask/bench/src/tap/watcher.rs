@@ -19,7 +19,7 @@ use crate::cpu;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watching {
     Nobody,
-    /// `trackway attach`, another process.
+    /// `trackway attach`, another process: probes stand in the library of all, and fire in the client for nobody.
     Another,
     /// `trackway attach`, the client.
     Full,
@@ -35,13 +35,13 @@ pub(super) struct Watcher {
     child: Option<Child>,
     totals: Option<(ChildStdin, BufReader<ChildStdout>)>,
     trace: Option<PathBuf>,
-    /// The other process, which ends when its input does.
-    _other: Option<Child>,
+    /// The other process.
+    other: Option<Child>,
 }
 
 impl Watcher {
     pub(super) fn start(watching: Watching, trackway: &Path, folder: &Path, client: u32) -> Result<Self> {
-        let mut watcher = Self { child: None, totals: None, trace: None, _other: None };
+        let mut watcher = Self { child: None, totals: None, trace: None, other: None };
         match watching {
             Watching::Nobody => {}
             Watching::Parts(probes) => {
@@ -55,9 +55,8 @@ impl Watcher {
                 watcher.totals = Some((input, BufReader::new(output)));
             }
             Watching::Another => {
-                let other = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
-                watcher.attach(trackway, other.id(), Path::new("/dev/null"))?;
-                watcher._other = Some(other);
+                let pid = watcher.other.insert(idle()?).id();
+                watcher.attach(trackway, pid, Path::new("/dev/null"))?;
             }
             Watching::Full => {
                 let trace = folder.join("trace.jsonl");
@@ -107,11 +106,11 @@ impl Watcher {
         Ok(Some(serde_json::from_str(&line).with_context(|| format!("the watcher said {line:?}"))?))
     }
 
-    /// Ends it, which it may have done with the client. The calls in its trace, where it wrote one.
+    /// Ends it, while the client goes on. The calls in its trace, where it wrote one.
     pub(super) fn finish(mut self, watching: Watching) -> Result<Option<u64>> {
-        self.totals = None;
+        let parts = self.totals.take().is_some();
         let Some(child) = &mut self.child else { return Ok(None) };
-        if watching == Watching::Another {
+        if !parts {
             signal::kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM)?;
         }
         let deadline = Instant::now() + PATIENCE;
@@ -137,6 +136,11 @@ impl Watcher {
 const CALL: &str = "\"name\":\"chat gpt-4o\"";
 
 impl Watching {
+    /// Whether probes stand in the client's library.
+    pub(super) fn probes(self) -> bool {
+        !matches!(self, Watching::Nobody | Watching::Parts("none"))
+    }
+
     fn name(self) -> &'static str {
         match self {
             Watching::Nobody => "nobody",
@@ -149,12 +153,23 @@ impl Watching {
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.totals = None;
-        for child in [&mut self.child, &mut self._other].into_iter().flatten() {
+        for child in [&mut self.child, &mut self.other].into_iter().flatten() {
             if child.kill().is_ok() {
                 drop(child.wait());
             }
         }
     }
+}
+
+/// A process that has loaded OpenSSL and does nothing until its input ends.
+fn idle() -> Result<Child> {
+    let mut command = Command::new("/usr/bin/python3");
+    command.args(["-c", "import ssl, sys; print('loaded', flush=True); sys.stdin.read()"]);
+    mortal(&mut command);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take().context("no pipe")?;
+    wait_for("loaded", "python3", BufReader::new(output))?;
+    Ok(child)
 }
 
 fn wait_for(word: &str, who: &str, mut from: impl BufRead) -> Result<()> {
