@@ -35,8 +35,8 @@ pub(crate) struct Options {
     /// The program to measure.
     #[arg(long, default_value = "target/release/trackway")]
     trackway: PathBuf,
-    /// Rounds, of which the median counts.
-    #[arg(long, default_value_t = 15)]
+    /// Rounds, of which the median counts; eleven take about seven minutes on a machine that does nothing else.
+    #[arg(long, default_value_t = 11)]
     rounds: usize,
     /// Requests of curl in one window; Python writes ten times as many pieces and makes a tenth of the calls.
     #[arg(long, default_value_t = 2000)]

@@ -2,7 +2,8 @@
 //!
 //! Two processes of one program differ by far more than a probe costs (where their memory lies, what the machine does
 //! meanwhile). So a window is held against those right before and right after it, of the same process, in which nobody
-//! watched.
+//! watched. And what else the machine does comes in bursts and only ever adds: a window is cut into slices, of which
+//! the lower quartile counts.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,10 +13,16 @@ use anyhow::Result;
 use super::client::{Client, Load, Place, Sdk};
 use super::server::Server;
 use super::standing;
+use super::table::Middle;
 use super::watcher::{Watcher, Watching};
 use crate::cpu;
 
-/// Lets what was asked for settle while the client stands at a gate.
+/// Slices of a window that count, and those that warm up before them.
+const SLICES: usize = 20;
+const WARM: usize = 2;
+/// Lets a client that has come to a gate fall asleep: only then is its time known in full.
+const REST: Duration = Duration::from_millis(2);
+/// Lets the last records reach the watcher.
 const SETTLE: Duration = Duration::from_millis(20);
 /// Decoding lags behind on purpose; what it spends on these requests belongs to them.
 const LAG: Duration = Duration::from_millis(150);
@@ -43,9 +50,6 @@ pub(super) struct Bench<'a> {
     pub(super) requests: usize,
 }
 
-/// Units that warm up, and units that count.
-type Counts = (usize, usize);
-
 impl Bench<'_> {
     /// Runs a client through a window for each of `watching`, between windows in which nobody watches. Those first,
     /// then the others.
@@ -60,20 +64,20 @@ impl Bench<'_> {
             Load::Writes => self.requests * 10,
             Load::Sdk => self.requests.div_ceil(10),
         };
-        let counts = (count.div_ceil(10), count);
-        let mut parts = vec![count.div_ceil(4)];
+        let slice = count.div_ceil(SLICES);
+        let mut parts = vec![slice * 5];
         for _ in 0..watching.len() * 2 + 1 {
-            parts.extend([counts.0, counts.1]);
+            parts.push(slice * WARM);
+            parts.extend([slice; SLICES]);
         }
         let client = Client::start(&self.place, load, sdk, &parts)?;
         self.server.arrival()?;
-        self.server.open()?;
-        self.server.arrival()?;
-        let mut before = self.window(&client, Watching::Nobody, counts)?;
+        self.pass(&client)?;
+        let mut before = self.window(&client, Watching::Nobody, slice)?;
         let (mut unwatched, mut watched) = (vec![before], Vec::new());
         for watching in watching {
-            let sample = self.window(&client, *watching, counts)?;
-            let after = self.window(&client, Watching::Nobody, counts)?;
+            let sample = self.window(&client, *watching, slice)?;
+            let after = self.window(&client, Watching::Nobody, slice)?;
             watched.push(sample.against(&before, &after));
             unwatched.push(after);
             before = after;
@@ -84,39 +88,46 @@ impl Bench<'_> {
     }
 
     /// From a gate to a gate.
-    fn window(&self, client: &Client, watching: Watching, (warm, count): Counts) -> Result<Sample> {
+    fn window(&self, client: &Client, watching: Watching, slice: usize) -> Result<Sample> {
         standing::wait(client.pid(), false)?;
         let mut watcher = Watcher::start(watching, self.trackway, self.place.folder, client.pid())?;
         standing::wait(client.pid(), watching.probes())?;
-        self.server.open()?;
-        self.server.arrival()?;
+        self.pass(client)?;
         std::thread::sleep(LAG);
-        let spent = |watcher: &Watcher| {
-            Ok::<_, anyhow::Error>((cpu::spent_ns(&[client.pid()])?, watcher.spent_ns()?))
-        };
-        let before = (spent(&watcher)?, watcher.totals()?);
+        let (spent, totals) = (watcher.spent_ns()?, watcher.totals()?);
+        let (mut walls, mut times) = (Vec::new(), Vec::new());
+        for _ in 0..SLICES {
+            let (wall, time) = self.pass(client)?;
+            walls.push(wall / slice as f64);
+            times.push(time / slice as f64);
+        }
+        std::thread::sleep(SETTLE);
+        let totals = watcher.totals()?.zip(totals);
+        std::thread::sleep(LAG);
+        let spent = watcher.spent_ns()? - spent;
+        let read = watcher.finish(watching)?;
+        let each = |value: u64| value as f64 / (slice * SLICES) as f64;
+        let used = Middle::of(times).low;
+        Ok(Sample {
+            wall: Middle::of(walls).low,
+            client: used,
+            base: used,
+            watcher: each(spent) / 1e3,
+            fired: totals.map(|(after, before)| each(after.fired - before.fired)),
+            bytes: totals.map(|(after, before)| each(after.bytes - before.bytes)),
+            lost: totals.map_or(0, |(after, before)| after.lost - before.lost),
+            read: read.map(|read| read as f64 / (slice * (WARM + SLICES)) as f64),
+        })
+    }
+
+    /// Lets the client on to its next gate. Microseconds of wall time and of its own.
+    fn pass(&self, client: &Client) -> Result<(f64, f64)> {
+        let before = cpu::spent_ns(&[client.pid()])?;
         let begun = Instant::now();
         self.server.open()?;
         let wall = self.server.arrival()?.duration_since(begun);
-        std::thread::sleep(SETTLE);
-        let totals = watcher.totals()?;
-        std::thread::sleep(LAG);
-        let after = (spent(&watcher)?, totals);
-        let read = watcher.finish(watching)?;
-        let each = |value: f64| value / count as f64;
-        let micros = |after: u64, before: u64| each((after - before) as f64 / 1e3);
-        let totals = after.1.zip(before.1);
-        let used = micros(after.0.0, before.0.0);
-        Ok(Sample {
-            wall: each(wall.as_secs_f64() * 1e6),
-            client: used,
-            base: used,
-            watcher: micros(after.0.1, before.0.1),
-            fired: totals.map(|(after, before)| each((after.fired - before.fired) as f64)),
-            bytes: totals.map(|(after, before)| each((after.bytes - before.bytes) as f64)),
-            lost: totals.map_or(0, |(after, before)| after.lost - before.lost),
-            read: read.map(|read| read as f64 / (warm + count) as f64),
-        })
+        std::thread::sleep(REST);
+        Ok((wall.as_secs_f64() * 1e6, (cpu::spent_ns(&[client.pid()])? - before) as f64 / 1e3))
     }
 }
 

@@ -11,12 +11,21 @@ use procfs::process::{MMPermissions, MMapPath, Process};
 /// How long probes may take to come or to go. Those of another watcher on the machine are waited for as well.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long is no matter.
+const SOON: Duration = Duration::from_secs(1);
+
 /// Waits until probes stand in a process, or until none does.
 pub(super) fn wait(pid: u32, wanted: bool) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let begun = Instant::now();
+    let mut told = false;
     while (changed(pid)? > 0) != wanted {
-        if Instant::now() > deadline {
-            bail!("{} stand in process {pid}", if wanted { "no probes" } else { "another watcher's probes" });
+        let what = if wanted { "no probes" } else { "another watcher's probes" };
+        if begun.elapsed() > PATIENCE {
+            bail!("{what} stand in process {pid}");
+        }
+        if !told && begun.elapsed() > SOON {
+            eprintln!("waiting: {what} stand in the client");
+            told = true;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
