@@ -97,6 +97,8 @@ impl Bench<'_> {
         let (spent, totals) = (watcher.spent_ns()?, watcher.totals()?);
         let (mut walls, mut times) = (Vec::new(), Vec::new());
         for _ in 0..SLICES {
+            // Another watcher on the machine may have come meanwhile.
+            standing::wait(client.pid(), watching.probes())?;
             let (wall, time) = self.pass(client)?;
             walls.push(wall / slice as f64);
             times.push(time / slice as f64);
