@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use trackway_abi::tap::watch;
-use trackway_core::flow::FlowId;
+use trackway_core::flow::{FlowId, Time};
 use trackway_core::process::{ProcessFact, ProcessKey};
 use trackway_core::run::Identity;
 use trackway_core::telemetry::Content;
@@ -133,7 +133,7 @@ impl<'a> Watch<'a> {
         }
         self.roots.meet(&found);
         for root in self.roots.choose(&found) {
-            self.enter(root.key, &root.command)?;
+            self.enter(root.key, &root.command, now())?;
             for below in roots::below(&found, root.key.pid) {
                 self.roots.own(below.key.pid, root.key.pid);
                 self.follow(below.key.pid);
@@ -160,25 +160,26 @@ impl<'a> Watch<'a> {
         self.tap.process(pid);
     }
 
-    /// A process is the root of a run from now on.
-    fn enter(&mut self, key: ProcessKey, command: &Command) -> Result<(), Error> {
+    /// A process is the root of a run, which begins at `start`.
+    fn enter(&mut self, key: ProcessKey, command: &Command, start: Time) -> Result<(), Error> {
         if self.ledgers.len() >= ATTACHED {
             self.left += 1;
             return Ok(());
+        }
+        // Before what takes time: a client may live for some milliseconds only.
+        self.roots.own(key.pid, key.pid);
+        if !self.options.all {
+            self.follow(key.pid);
         }
         let sinks = outputs::open(&self.options.output, false)?;
         let content = sinks.iter().map(|sink| sink.shows()).max().unwrap_or(Content::None);
         let words: Vec<_> = command.argv.iter().map(Into::into).collect();
         let identity =
-            Identity { content, root: Some(key), ..identity::of(&self.options.output, &words, None, now()) };
+            Identity { content, root: Some(key), ..identity::of(&self.options.output, &words, None, start) };
         let mut ledger = Ledger::begin(&identity, key, sinks, Arc::clone(&self.prices));
         ledger.prepare(&self.kernel);
-        ledger.fact(command.exec(key, identity.start), None);
+        ledger.fact(command.exec(key, start), None);
         self.ledgers.insert(key.pid, ledger);
-        self.roots.own(key.pid, key.pid);
-        if !self.options.all {
-            self.follow(key.pid);
-        }
         Ok(())
     }
 
@@ -240,9 +241,9 @@ impl<'a> Watch<'a> {
 
     /// Hands an event to the run whose connection it is. With `--all`, a connection makes its process a root.
     fn event(&mut self, event: Event) -> Result<(), Error> {
-        let process = match &event {
-            Event::Opened(flow) => flow.process,
-            Event::Unread(unread) => unread.flow.process,
+        let flow = match &event {
+            Event::Opened(flow) => flow,
+            Event::Unread(unread) => &unread.flow,
             Event::Data { flow, .. } | Event::Ended { flow, .. } | Event::Closed { flow, .. } => {
                 let root = self.flows.get(flow).copied();
                 if let (Event::Closed { flow, .. }, Some(_)) = (&event, root) {
@@ -254,9 +255,9 @@ impl<'a> Watch<'a> {
                 return Ok(());
             }
         };
-        let Some(key) = process else { return Ok(()) };
+        let Some(key) = flow.process else { return Ok(()) };
         if self.roots.owner(key.pid).is_none() && self.options.all {
-            self.enter(key, &Command::of(key.pid))?;
+            self.enter(key, &self.roots.command(key.pid), flow.opened)?;
         }
         let Some(root) = self.roots.owner(key.pid) else { return Ok(()) };
         if let Event::Opened(flow) = &event {
@@ -276,14 +277,16 @@ impl<'a> Watch<'a> {
                     // The number may have been somebody's whose end was lost.
                     None => self.roots.disown(child.pid),
                 }
+                self.roots.forked(parent.pid, child.pid);
                 child.pid
             }
-            ProcessFact::Exec { process, filename, argv, .. } => {
+            ProcessFact::Exec { process, filename, argv, cwd, time, .. } => {
+                let command = Command { filename: filename.clone(), argv: argv.clone(), cwd: cwd.clone() };
+                self.roots.started(process.pid, &command);
                 let named = self.roots.owner(process.pid).is_none()
                     && roots::is_named(&self.options.comm, process.pid, filename, argv);
                 if named {
-                    let command = Command { filename: filename.clone(), argv: argv.clone(), cwd: None };
-                    self.enter(*process, &command)?;
+                    self.enter(*process, &command, *time)?;
                     return Ok(());
                 }
                 if let Some(ledger) = self.ledgers.get_mut(&process.pid) {
@@ -299,14 +302,15 @@ impl<'a> Watch<'a> {
                 return Ok(());
             }
         };
-        let Some(root) = self.roots.owner(pid) else { return Ok(()) };
+        let root = self.roots.owner(pid);
         let end = match &fact {
-            ProcessFact::Exit { process, status, time } => {
-                self.roots.disown(process.pid);
-                (process.pid == root).then_some((*status, *time))
+            ProcessFact::Exit { status, time, .. } => {
+                self.roots.disown(pid);
+                (Some(pid) == root).then_some((*status, *time))
             }
             _ => None,
         };
+        let Some(root) = root else { return Ok(()) };
         if let Some(ledger) = self.ledgers.get_mut(&root) {
             ledger.fact(fact, Some(&self.kernel));
         }

@@ -39,6 +39,8 @@ pub(super) struct Roots {
     /// Processes that were there before us, as `/proc` tells of them: in hundredths of a second, where the kernel's
     /// records count nanoseconds.
     met: HashMap<u32, ProcessKey>,
+    /// What each process was started as, where any may become a root: it may have ended by then.
+    commands: Option<HashMap<u32, Command>>,
     /// Processes that there was no room for.
     pub(super) left: u64,
 }
@@ -91,6 +93,7 @@ impl Roots {
             names: options.comm.clone(),
             owners: HashMap::new(),
             met: HashMap::new(),
+            commands: options.all.then(HashMap::new),
             left: 0,
         }
     }
@@ -120,6 +123,32 @@ impl Roots {
     /// Remembers how the processes that are there already are called.
     pub(super) fn meet(&mut self, found: &BTreeMap<u32, Running>) {
         self.met = found.iter().map(|(pid, running)| (*pid, running.key)).collect();
+        for (pid, running) in found {
+            self.started(*pid, &running.command);
+        }
+    }
+
+    /// A process was started as `command`, or became it.
+    pub(super) fn started(&mut self, pid: u32, command: &Command) {
+        let Some(commands) = &mut self.commands else { return };
+        if commands.len() < TAPPED || commands.contains_key(&pid) {
+            commands.insert(pid, command.clone());
+        } else {
+            self.left += 1;
+        }
+    }
+
+    /// A process was forked, and is what its parent is until it says otherwise.
+    pub(super) fn forked(&mut self, parent: u32, child: u32) {
+        if let Some(command) = self.commands.as_ref().and_then(|commands| commands.get(&parent)).cloned() {
+            self.started(child, &command);
+        }
+    }
+
+    /// What a process was started as.
+    pub(super) fn command(&self, pid: u32) -> Command {
+        let known = self.commands.as_ref().and_then(|commands| commands.get(&pid));
+        known.cloned().unwrap_or_else(|| Command::of(pid))
     }
 
     /// Calls a process in a record of the kernel as it was called first.
@@ -160,6 +189,9 @@ impl Roots {
     pub(super) fn disown(&mut self, pid: u32) {
         self.owners.remove(&pid);
         self.met.remove(&pid);
+        if let Some(commands) = &mut self.commands {
+            commands.remove(&pid);
+        }
     }
 }
 
