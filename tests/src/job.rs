@@ -77,6 +77,13 @@ impl Job {
         self
     }
 
+    /// The same with another word in the place of each `word`.
+    pub fn with(mut self, word: &str, other: impl Into<OsString>) -> Self {
+        let other = other.into();
+        self.arguments.iter_mut().filter(|it| *it == word).for_each(|it| it.clone_from(&other));
+        self
+    }
+
     /// One more variable.
     pub fn env(mut self, key: &str, value: impl Into<OsString>) -> Self {
         self.environment.insert(key.into(), value.into());
@@ -154,6 +161,12 @@ impl Running {
     /// Sends a signal to that process alone.
     pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
         Ok(nix::sys::signal::kill(self.pid()?, signal)?)
+    }
+
+    /// Asks it to end, as `kill` does, and waits until it has done so well.
+    pub async fn stop(self) -> Result<Outcome> {
+        self.signal(nix::sys::signal::Signal::SIGTERM)?;
+        self.end().await?.success()
     }
 
     /// Whether it has ended by itself.

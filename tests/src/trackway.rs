@@ -3,8 +3,6 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::Pid;
-
 use crate::collector::Collector;
 use crate::job::Job;
 use crate::namespace::BINARY;
@@ -62,10 +60,10 @@ impl Run {
         self.speaking(job.under(words.collect::<Vec<_>>()))
     }
 
-    /// A watch over a process that runs already; `folder` has a `home` for it.
-    pub fn attach(&self, pid: Pid, folder: &Path) -> Job {
-        let words = [BINARY.to_owned(), "attach".to_owned(), "--pid".to_owned(), pid.to_string()];
-        self.speaking(Job::new(words.into_iter().chain(self.options.clone()), folder))
+    /// A watch over the processes that `words` name; `folder` has a `home` for it.
+    pub fn attach(&self, words: &[&str], folder: &Path) -> Job {
+        let words = [BINARY, "attach"].iter().chain(words).map(|word| (*word).to_owned());
+        self.speaking(Job::new(words.chain(self.options.clone()), folder))
     }
 
     fn speaking(&self, job: Job) -> Job {

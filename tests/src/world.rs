@@ -1,14 +1,21 @@
 //! A namespace with a provider and a collector in it: what most tests begin with.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use crate::clients::gate::Gate;
 use crate::clients::{Client, OPENAI_KEY, workplace};
 use crate::collector::{Collector, Mood, Protocol};
-use crate::job::{Job, Outcome};
-use crate::namespace::Namespace;
+use crate::job::{Job, Outcome, Running};
+use crate::namespace::{BINARY, Namespace};
 use crate::provider::{Behaviour, Provider};
 use crate::trackway::Run;
+
+/// What `trackway attach` says when its probes are in place.
+const WATCHING: &str = "watching ";
+/// Longest time that a test may watch.
+const WATCHED: Duration = Duration::from_secs(300);
 
 /// The three together.
 #[derive(Debug)]
@@ -34,6 +41,20 @@ impl World {
         provider.serve(&namespace).await?;
         let collector = Collector::new(&namespace, protocol, mood).await?;
         Ok(Self { namespace, provider, collector })
+    }
+
+    /// The same where the test may have it, and the binary has a tap.
+    pub async fn tapped(behaviour: Behaviour) -> Result<Option<Self>> {
+        if !privileged() {
+            return Ok(None);
+        }
+        let world = Self::new(behaviour).await?;
+        let help = world.command(&[BINARY, "run", "--help"])?.run(&world.namespace).await?.success()?;
+        if help.stdout.contains("--tap") {
+            return Ok(Some(world));
+        }
+        eprintln!("SKIPPED: this binary has no tap");
+        Ok(None)
     }
 
     /// The command of `client`, not wrapped.
@@ -86,6 +107,14 @@ impl World {
     /// Runs any command under Trackway, reporting to the collector.
     pub async fn wrapped(&self, job: Job) -> Result<Outcome> {
         Run::to(&self.collector).of(job).run(&self.namespace).await
+    }
+
+    /// Watches what `words` name (`--pid 1`), until it is stopped.
+    pub async fn watch(&self, words: &[&str]) -> Result<Running> {
+        let job = Run::to(&self.collector).attach(words, self.command(&[])?.folder());
+        let mut watcher = job.within(WATCHED).start(&self.namespace).await?;
+        watcher.until_told(WATCHING).await?;
+        Ok(watcher)
     }
 }
 

@@ -8,47 +8,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use trackway_tests::clients::Client;
 use trackway_tests::clients::gate::Gate;
 use trackway_tests::coverage::{Row, tell};
 use trackway_tests::expect::{Expected, check};
 use trackway_tests::job::Running;
-use trackway_tests::namespace::{BINARY, CLIENTS};
+use trackway_tests::namespace::CLIENTS;
 use trackway_tests::provider::Behaviour;
 use trackway_tests::provider::script::{Answer, Ask, usage};
 use trackway_tests::spans::{Span, Spans};
 use trackway_tests::trackway::Run;
-use trackway_tests::world::{World, privileged};
+use trackway_tests::world::World;
 
 const ARRIVAL: Duration = Duration::from_secs(10);
 const PLANE: &str = "trackway.capture.plane";
 const LIBRARY: &str = "trackway.capture.library";
 const METHOD: &str = "trackway.capture.method";
 
-/// What `trackway attach` says when its probes are in place.
-const WATCHING: &str = "watching ";
-
 /// Attaching and detaching under load, where the environment asks for no other number.
 const ATTACHES: u32 = 20;
 /// What a flood writes, and the most memory that watching it may take.
 const FLOOD: u64 = 4_000_000_000;
 const MOST_KIB: u64 = 300 << 10;
-
-/// A world in which the binary has a tap.
-async fn tapped(behaviour: Behaviour) -> Result<Option<World>> {
-    if !privileged() {
-        return Ok(None);
-    }
-    let world = World::new(behaviour).await?;
-    let help = world.command(&[BINARY, "run", "--help"])?.run(&world.namespace).await?.success()?;
-    if help.stdout.contains("--tap") {
-        return Ok(Some(world));
-    }
-    eprintln!("SKIPPED: this binary has no tap");
-    Ok(None)
-}
 
 /// Whether the tap can read it: the JVM has its TLS inside, and Codex' rustls has no symbols.
 fn readable(client: Client) -> bool {
@@ -104,7 +86,7 @@ async fn row(world: &World, client: Client, spans: &Spans) -> Result<Row> {
 }
 
 async fn run(client: Client) -> Result<()> {
-    let Some(world) = tapped(Behaviour::default()).await? else { return Ok(()) };
+    let Some(world) = World::tapped(Behaviour::default()).await? else { return Ok(()) };
     let job = Run::to(&world.collector).option("--tap").of(world.direct(client, 4)?);
     let outcome = job.run(&world.namespace).await?.success()?;
     let told = format!("--- stdout\n{}\n--- stderr\n{}", outcome.stdout, outcome.stderr);
@@ -114,19 +96,9 @@ async fn run(client: Client) -> Result<()> {
     tell(&row, &CLIENT_LIST.map(Client::label))
 }
 
-/// Watches a process that runs already, until it is stopped.
+/// Watches a process that runs already.
 async fn watch(world: &World, running: &Running) -> Result<Running> {
-    let folder = world.command(&[])?;
-    let job = Run::to(&world.collector).attach(running.pid()?, folder.folder());
-    let mut watcher = job.within(Duration::from_secs(300)).start(&world.namespace).await?;
-    watcher.until_told(WATCHING).await?;
-    Ok(watcher)
-}
-
-async fn stop(watcher: Running) -> Result<()> {
-    watcher.signal(Signal::SIGTERM)?;
-    watcher.end().await?.success()?;
-    Ok(())
+    world.watch(&["--pid", &running.pid()?.to_string()]).await
 }
 
 async fn attach(client: Client) -> Result<()> {
@@ -135,7 +107,7 @@ async fn attach(client: Client) -> Result<()> {
 
 /// The same with a wrapper around the client, in which `attach` has no part.
 async fn attach_under(client: Client, wrapper: &[&str]) -> Result<()> {
-    let Some(world) = tapped(Behaviour::default()).await? else { return Ok(()) };
+    let Some(world) = World::tapped(Behaviour::default()).await? else { return Ok(()) };
     let (job, gate) = world.gated(client, 4)?;
     let job = job.under(wrapper.iter().copied());
     let mut running = job.start(&world.namespace).await?;
@@ -144,7 +116,7 @@ async fn attach_under(client: Client, wrapper: &[&str]) -> Result<()> {
     held.open();
     let outcome = running.end().await?.success()?;
     ensure!(outcome.stdout.contains(&client.last_words(4)), "{outcome:?}");
-    stop(watcher).await?;
+    watcher.stop().await?;
     let spans = world.collector.wait_for(ARRIVAL, |spans| !spans.roots().is_empty()).await?;
     row(&world, client, &spans).await.map(drop)
 }
@@ -163,7 +135,7 @@ async fn attaching_to_a_library_that_only_the_process_can_see() -> Result<()> {
 async fn hundred(words: &[&str]) -> Result<()> {
     let hello = |ask: &Ask| Answer::text(format!("Hello agent {}.", ask.agent), usage(ask));
     let behaviour = Behaviour { script: Arc::new(hello), together: 100, ..Behaviour::default() };
-    let Some(world) = tapped(behaviour).await? else { return Ok(()) };
+    let Some(world) = World::tapped(behaviour).await? else { return Ok(()) };
     let job = Run::to(&world.collector).option("--tap").of(world.command(words)?);
     let outcome = job.run(&world.namespace).await?.success()?;
     assert_eq!(outcome.stdout, "100 of 100\n", "{}", outcome.stderr);
@@ -243,7 +215,7 @@ tests! {
 /// A client under load does not feel that it is watched, and no longer watched, again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn attaching_again_and_again_under_load() -> Result<()> {
-    let Some(world) = tapped(Behaviour::default()).await? else { return Ok(()) };
+    let Some(world) = World::tapped(Behaviour::default()).await? else { return Ok(()) };
     let asked = std::env::var("TRACKWAY_ATTACHES").ok().and_then(|text| text.parse().ok());
     let stopped = world.namespace.folder().join("stop");
     let words = ["python", "load.py", "1000000000", &stopped.to_string_lossy()];
@@ -251,7 +223,7 @@ async fn attaching_again_and_again_under_load() -> Result<()> {
     let mut load = job.start(&world.namespace).await?;
     for round in 0..asked.unwrap_or(ATTACHES) {
         let watcher = watch(&world, &load).await.with_context(|| format!("round {round}"))?;
-        stop(watcher).await.with_context(|| format!("round {round}"))?;
+        watcher.stop().await.with_context(|| format!("round {round}"))?;
         if load.has_ended()? {
             break;
         }
@@ -266,7 +238,7 @@ async fn attaching_again_and_again_under_load() -> Result<()> {
 /// More than can be told: the flood is not slowed to a stop, and memory stays within its bounds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_is_dropped_and_counted() -> Result<()> {
-    let Some(world) = tapped(Behaviour::default()).await? else { return Ok(()) };
+    let Some(world) = World::tapped(Behaviour::default()).await? else { return Ok(()) };
     let job = world.command(&["python", "flood.py", &FLOOD.to_string()])?;
     let path = job.folder().join("gate");
     let gate = Gate::new(&path)?;
@@ -281,5 +253,5 @@ async fn a_flood_is_dropped_and_counted() -> Result<()> {
     let peak: u64 = peak.context("no VmHWM")?.trim().trim_end_matches(" kB").parse()?;
     eprintln!("{} of the flood; {peak} KiB at most", outcome.stderr.trim());
     assert!(peak < MOST_KIB, "{peak} KiB");
-    stop(watcher).await
+    watcher.stop().await.map(drop)
 }
