@@ -73,8 +73,8 @@ pub struct Refusal {
 pub struct Hook {
     /// The public function that this probe serves.
     pub function: &'static str,
-    /// Where the function that holds the probe begins, in the file. Not always the public one: where the public
-    /// functions share an inner one and that is the cheaper place, it is the inner one.
+    /// Where the function that holds the probe begins, in the file. Not always the public one: without symbols it is
+    /// the inner one that the public functions share.
     pub symbol_offset: u64,
     /// Where the probe goes, in the file.
     pub offset: u64,

@@ -14,13 +14,13 @@
 //! ignored. [`Kind::Received`] stands alone.
 //!
 //! Why inside the function: a uprobe on an instruction that the kernel emulates (a `push`, a relative jump or call)
-//! costs 0.2 to 0.5 µs, on another one, which it single-steps, 16 µs. [`Hook::emulated`] tells which it is. Where the
-//! stack pointer still points to the return address at an emulated instruction (a `push` at the entry, or a jump to
-//! another function at the end), a return probe set there costs one more trap and nothing is stepped.
+//! costs 0.2 to 0.5 µs, on another one, which it single-steps, 16 µs. [`Hook::emulated`] tells which it is.
 //!
 //! What whoever sets the probes has to know:
-//! - A return probe changes a return address. Go cannot bear it, so that Go never gets one; an exception that is
-//!   thrown through the function cannot either, but none of the C functions here throws.
+//! - A return probe changes a return address. Whatever unwinds the stack through it ends the program or skips what
+//!   was to be cleaned up (a C++ exception or a panic out of a callback, a thread's cancellation), and stacks that
+//!   are switched inside of the function end it too. So it is set only where no places inside are known to cover
+//!   every end, and never in Go, which moves its stacks.
 //! - A GnuTLS client may repeat a send that was interrupted with no buffer; the bytes are those of the first try.
 //! - An object of rustls moves when its owner moves it, mostly after the handshake and before the first byte.
 //! - A BoringSSL or OpenSSL without symbols has no [`Kind::Free`]: its connections are told apart by what the socket

@@ -68,7 +68,7 @@ pub(crate) fn find(elf: &Elf<'_>, symbols: &BTreeMap<&'static str, Symbol>) -> V
             present.iter().any(|(to, call)| from.address != to.address && elf.reaches(*from, *to, call.name))
         };
         let plain: Vec<_> = present.iter().copied().filter(|(symbol, _)| !face(symbol)).collect();
-        found.extend(direction(elf, symbols, &plain));
+        found.extend(plain.iter().filter_map(|(symbol, call)| hooks(&elf.code, *symbol, call)).flatten());
     }
     found.extend(
         symbols.get(FREE.name).and_then(|symbol| hooks(&elf.code, *symbol, &FREE)).into_iter().flatten(),
@@ -123,38 +123,6 @@ fn by_names(code: &Code<'_>, paths: &[u64]) -> Option<Vec<Hook>> {
         found.extend(hooks(code, Symbol { address, size: 0 }, &inner)?);
     }
     Some(found)
-}
-
-/// The probes for the functions of one direction: each by itself, or the inner function that all of them share
-/// where that is cheaper.
-fn direction(
-    elf: &Elf<'_>,
-    symbols: &BTreeMap<&'static str, Symbol>,
-    present: &[(Symbol, &Call)],
-) -> Vec<Hook> {
-    let code = &elf.code;
-    let each: Vec<Hook> =
-        present.iter().filter_map(|(symbol, call)| hooks(code, *symbol, call)).flatten().collect();
-    if each.iter().all(|hook| hook.emulated) {
-        return each;
-    }
-    let mut shared = present.iter().map(|(symbol, call)| inner(code, *symbol, call));
-    let Some(Some((address, call))) = shared.next() else { return each };
-    let same = |other: Option<(u64, Call)>| {
-        other.is_some_and(|(at, other)| at == address && Call { name: call.name, ..other } == call)
-    };
-    if !shared.all(same) {
-        return each;
-    }
-    let inner = Symbol { address, size: 0 };
-    let peeks = ["SSL_peek", "SSL_peek_ex"].iter().filter_map(|name| symbols.get(name));
-    if peeks.into_iter().any(|peek| elf.reaches(*peek, inner, "")) {
-        return each;
-    }
-    match hooks(code, inner, &call) {
-        Some(inner) if inner.iter().all(|hook| hook.emulated) => inner,
-        _ => each,
-    }
 }
 
 #[cfg(test)]

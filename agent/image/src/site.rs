@@ -115,19 +115,14 @@ pub(crate) fn hooks_at(
     if call.kind == Kind::Free {
         return Some(hooks);
     }
-    let at_return = |address: u64, emulated: bool| {
-        vec![Leave { address, emulated, returning: true, answer: call.outcome.returned() }]
-    };
-    let leaves = match (call.convention, returning(stops)) {
-        (Convention::Go, _) => {
-            let ends = Ends::new(function, call);
-            ends.leaves(GO_LEAVES).unwrap_or_else(|| ends.rets(code))
-        }
-        (Convention::C, Some(stop)) => at_return(stop.address, true),
-        (Convention::C, None) if enter.is_none() => at_return(entry.address, entry.emulated),
-        (Convention::C, None) => Ends::new(function, call)
-            .leaves(LEAVES)
-            .unwrap_or_else(|| at_return(entry.address, entry.emulated)),
+    let ends = Ends::new(function, call);
+    let leaves = match call.convention {
+        Convention::Go => ends.leaves(GO_LEAVES).unwrap_or_else(|| ends.rets(code)),
+        // At the return itself only where nothing else is known to cover every end.
+        Convention::C => ends.leaves(LEAVES).unwrap_or_else(|| {
+            let Stop { address, emulated, .. } = *returning(stops).unwrap_or(entry);
+            vec![Leave { address, emulated, returning: true, answer: call.outcome.returned() }]
+        }),
     };
     for leave in leaves {
         hooks.push(hook(leave.address, leave.returning, leave.emulated, Call::leave(leave.answer))?);

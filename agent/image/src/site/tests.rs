@@ -47,10 +47,10 @@ fn positive(place: Place) -> (Success, Place) {
 }
 
 #[test]
-fn a_push_at_the_entry_serves_both_ends() {
+fn a_push_serves_the_entry_and_the_return_is_probed_where_it_stands() {
     // push rbp; mov rbp, rsp; call f; pop rbp; ret
     let text = "55 48 89 e5 e8 00 10 00 00 5d c3";
-    let found = check(text, &WRITE, &[(0, false, true, None), (0, true, true, Some(positive(eax())))]);
+    let found = check(text, &WRITE, &[(0, false, true, None), (10, false, false, Some(positive(eax())))]);
     let site = found[0].site;
     assert_eq!(site.connection, Place::Register64(14));
     assert_eq!(site.buffer, Place::Register64(13));
@@ -112,7 +112,7 @@ fn a_tail_jump_is_probed_for_its_return() {
 fn a_place_that_a_loop_comes_back_to_is_no_entry() {
     // sub rsp, 8; 1: call f; test eax, eax; js 1b; add rsp, 8; ret
     let text = "48 83 ec 08 e8 b8 00 00 00 85 c0 78 f7 48 83 c4 08 c3";
-    check(text, &WRITE, &[(0, false, false, None), (0, true, false, Some(positive(eax())))]);
+    check(text, &WRITE, &[(0, false, false, None), (17, false, false, Some(positive(eax())))]);
 }
 
 /// sub rsp, 18h; call f; mov [rsp+8], eax; call g; mov eax, [rsp+8]; add rsp, 18h; ret
@@ -152,7 +152,8 @@ fn arguments_are_followed_to_where_they_are_kept() {
 fn a_lost_argument_leaves_the_entry() {
     // sub rsp, 28h; mov rdi, rdx; xor esi, esi; jmp 1f; 1: mov eax, edx; add rsp, 28h; ret
     let text = "48 83 ec 28 48 89 d7 31 f6 eb 00 89 d0 48 83 c4 28 c3";
-    check(text, &WRITE, &[(0, false, false, None), (0, true, false, Some(positive(eax())))]);
+    let edx = Place::Register32(word(RDX));
+    check(text, &WRITE, &[(0, false, false, None), (9, false, true, Some(positive(edx)))]);
 }
 
 #[test]
