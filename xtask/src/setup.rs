@@ -35,6 +35,8 @@ const NEEDS: &[Need] = &[
     Need { program: "wget", probe: &["--version"], package: "wget" },
     Need { program: "javac", probe: &["--version"], package: "default-jdk-headless" },
     Need { program: "go", probe: &["version"], package: "golang-go" },
+    Need { program: "g++", probe: &["--version"], package: "g++" },
+    Need { program: "g++", probe: &["-E", "-include", "openssl/ssl.h", "/dev/null"], package: "libssl-dev" },
 ];
 
 /// Something installed in a folder of its own, and the files of `tests/clients` that say what.
@@ -51,6 +53,7 @@ const PARTS: &[Part] = &[
     Part { folder: "phoenix", pins: &["phoenix.txt"], install: python },
     Part { folder: TOOLCHAIN, pins: &["go.txt"], install: toolchain },
     Part { folder: "go", pins: &["chat.go", "go.txt"], install: go },
+    Part { folder: "odd", pins: &["odd.c"], install: odd },
 ];
 
 /// The folder of the newer Go.
@@ -173,6 +176,21 @@ fn go(folder: &Path, source: &Path) -> Result<()> {
         }
     }
     remove(&cache)
+}
+
+/// The client that leaves functions in odd ways, in C and in C++.
+fn odd(folder: &Path, source: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    for (compiler, language) in [("gcc", "c"), ("g++", "c++")] {
+        let mut build = Command::new(compiler);
+        build
+            .args(["-O2", "-pthread", "-x", language])
+            .arg(source)
+            .arg("-o")
+            .arg(folder.join(format!("odd-{language}")));
+        run(build.args(["-lssl", "-lcrypto"]))?;
+    }
+    Ok(())
 }
 
 fn remove(folder: &Path) -> Result<()> {
