@@ -30,7 +30,7 @@ use trackway_proxy::Client;
 
 pub use checks::{Check, probe};
 pub use clients::Clients;
-use programs::{HOOKS, Hook, PROBES, Plain, SOCKETS, SYSCALLS, reason};
+use programs::{HOOKS, Hook, PROBE, Plain, SOCKETS, SYSCALLS, reason};
 use records::Clock;
 pub use records::TICK_NS;
 pub use tap::{Chunk, Peer, Probe, Standing, What, Wish, supported};
@@ -230,7 +230,7 @@ impl Kernel {
 
     /// Puts probes into a file: all of them, or none.
     pub fn probe(&mut self, file: &Path, probes: &[Probe]) -> Result<Standing, String> {
-        PROBES.into_iter().try_for_each(|hook| self.load(hook))?;
+        self.load(PROBE)?;
         self.tap.attach(&mut self.programs, file, probes)
     }
 

@@ -54,7 +54,7 @@ pub const SCANS: usize = 4096;
 /// How often the recording thread looks, while there is something to see.
 pub const RECORD_BUSY: Duration = Duration::from_millis(5);
 /// How often it looks after nothing was seen for a while.
-pub const RECORD_IDLE: Duration = Duration::from_millis(25);
+pub const RECORD_IDLE: Duration = Duration::from_millis(10);
 /// Looks without a find after which it counts as idle.
 pub const RECORD_PATIENCE: u32 = 200;
 /// Most threads of the proxy.

@@ -3,7 +3,8 @@
  * Usage: odd WAY
  * cancel: a thread is cancelled while it waits in SSL_read. jump-read, jump-write: longjmp out of a BIO's callback
  * below them. throw-read, throw-write: an exception does the same (in C++). switch: two stacks of one thread are in
- * SSL_read and SSL_write at once, and the one that came first leaves first. Prints what happened. */
+ * SSL_read and SSL_write at once, and the one that came first leaves first. both-read: the same, both in SSL_read.
+ * nested: a whole exchange within an SSL_read of another connection. Prints what happened. */
 #include <netdb.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -170,20 +171,54 @@ static void beside(void) {
     printf("the other wrote\n");
 }
 
-static void switched(void) {
-    pair[0] = dial();
-    pair[1] = dial();
-    ask(pair[0], "/weather?of=the-first");
+static void reads_beside(void) {
+    act = again;
+    armed = BIO_CB_READ;
+    answer(pair[1]);
+}
+
+static void both(void (*second)(void)) {
     getcontext(&other);
     other.uc_stack.ss_sp = stack;
     other.uc_stack.ss_size = sizeof stack;
     other.uc_link = &home;
-    makecontext(&other, beside, 0);
+    makecontext(&other, second, 0);
     act = away;
     armed = BIO_CB_READ;
     answer(pair[0]);
     swapcontext(&home, &other);
+}
+
+static void dial_two(void) {
+    pair[0] = dial();
+    pair[1] = dial();
+    ask(pair[0], "/weather?of=the-first");
+}
+
+static void switched(void) {
+    dial_two();
+    both(beside);
     answer(pair[1]);
+}
+
+static void both_read(void) {
+    dial_two();
+    ask(pair[1], "/weather?of=the-other");
+    both(reads_beside);
+}
+
+/* nested */
+
+static void whole(void) {
+    ask(pair[1], "/weather?of=the-inner");
+    answer(pair[1]);
+}
+
+static void nested(void) {
+    dial_two();
+    act = whole;
+    armed = BIO_CB_READ;
+    answer(pair[0]);
 }
 
 int main(int count, char **words) {
@@ -206,6 +241,10 @@ int main(int count, char **words) {
         jump(BIO_CB_WRITE);
     else if (!strcmp(way, "switch"))
         switched();
+    else if (!strcmp(way, "both-read"))
+        both_read();
+    else if (!strcmp(way, "nested"))
+        nested();
 #ifdef __cplusplus
     else if (!strcmp(way, "throw-read"))
         thrown(BIO_CB_READ);

@@ -68,4 +68,6 @@ ways! {
     thrown_out_of_a_read: "c++", "throw-read";
     thrown_out_of_a_write: "c++", "throw-write";
     stacks_switched: "c", "switch";
+    stacks_switched_in_reads: "c", "both-read";
+    one_within_another: "c", "nested";
 }

@@ -7,7 +7,8 @@ use std::ops::Range;
 use object::elf::{EM_X86_64, PF_X, PT_LOAD, SHT_STRTAB, SHT_SYMTAB, SectionHeader64};
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _, SectionHeader as _};
 use object::{
-    Endianness, Object as _, ReadRef, ObjectSection as _, ObjectSymbol as _, ObjectSymbolTable as _, RelocationTarget,
+    Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ObjectSymbolTable as _, ReadRef,
+    RelocationTarget,
 };
 
 use crate::Error;

@@ -49,8 +49,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use elf::{Elf, Symbol};
-use object::ReadRef;
 pub use hook::{Hook, Kind, Library, Method, Ok, Place, Refusal, Site, Tls};
+use object::ReadRef;
 
 /// What an image holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -185,7 +185,11 @@ impl Capture {
         let command = options.command.first().and_then(|name| crate::path::find(name));
         let (kernel, tap) =
             tapped::open(&plan, command.into_iter().collect()).map_err(|error| failed(&error))?;
-        // The first connection may come at once.
+        // The first connection may come at once, and nobody is to wait for the kernel by then.
+        if settings::capture() == settings::Capture::Read {
+            // Why it cannot is told by whoever needs it.
+            kernel.lock().unwrap_or_else(PoisonError::into_inner).prepare().ok();
+        }
         tap.settle();
         Ok(Self { kernel: Some(kernel), tap: Some(tap), _cgroup: Some(cgroup), ..Self::nothing() })
     }

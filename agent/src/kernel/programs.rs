@@ -92,7 +92,7 @@ pub(super) struct Hook {
 }
 
 /// In the order of attaching: who redirects comes last of its kind, when everything behind it stands.
-pub(super) const HOOKS: [Hook; 16] = [
+pub(super) const HOOKS: [Hook; 15] = [
     redirect("established", "naming the client of a connection", Kind::Socket, Need::Always),
     redirect("getpeername4", "getpeername as without us", Kind::Address, Need::Never),
     redirect("getpeername6", "getpeername as without us (IPv6)", Kind::Address, Need::Never),
@@ -101,8 +101,7 @@ pub(super) const HOOKS: [Hook; 16] = [
     process("process_fork", "who started whom", "sched_process_fork"),
     process("process_exec", "commands of processes", "sched_process_exec"),
     process("process_exit", "ends of processes", "sched_process_exit"),
-    PROBES[0],
-    PROBES[1],
+    PROBE,
     SOCKETS[0],
     SOCKETS[1],
     SOCKETS[2],
@@ -112,10 +111,14 @@ pub(super) const HOOKS: [Hook; 16] = [
 ];
 
 /// Attached wherever a library is found.
-pub(super) const PROBES: [Hook; 2] = [
-    probe_in("tap", "reading TLS in the process"),
-    probe_in("tap_return", "reading TLS in the process, where functions return"),
-];
+pub(super) const PROBE: Hook = Hook {
+    name: "tap",
+    gives: "reading TLS in the process",
+    part: Part::Tap,
+    kind: Kind::Probe,
+    need: Need::Always,
+    since: SINCE,
+};
 
 /// Attached with the tap, or as soon as anybody's connections are looked at.
 pub(super) const SOCKETS: [Hook; 5] = [
@@ -147,10 +150,6 @@ const fn redirect(name: &'static str, gives: &'static str, kind: Kind, need: Nee
 const fn process(name: &'static str, gives: &'static str, tracepoint: &'static str) -> Hook {
     let kind = Kind::Tracepoint(tracepoint);
     Hook { name, gives, part: Part::Processes, kind, need: Need::Never, since: "5.8" }
-}
-
-const fn probe_in(name: &'static str, gives: &'static str) -> Hook {
-    Hook { name, gives, part: Part::Tap, kind: Kind::Probe, need: Need::Always, since: SINCE }
 }
 
 impl Hook {

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, RingBuf};
-use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
+use aya::programs::{ProbeKind, ProgramError, UProbe};
 use trackway_abi::tap::{self as abi, Chunk as Head, Site, Socket, Watch};
 use trackway_core::flow::{Direction, Time};
 use trackway_core::process::ProcessKey;
 
-use super::programs::{Kept, Plain, reason};
+use super::programs::{Kept, PROBE, Plain, reason};
 use super::records::Clock;
 use super::{Error, take};
 
@@ -169,6 +169,8 @@ pub(super) struct Tap {
     sockets: HashMap<MapData, u64, Plain<Kept>>,
     losses: HashMap<MapData, u32, u64>,
     chunks: RingBuf<MapData>,
+    /// The program of probes once more, for where functions return: it is verified once.
+    returns: Option<UProbe>,
     /// Sites that are free again.
     free: Vec<u32>,
     next: u32,
@@ -196,6 +198,7 @@ impl Tap {
             sockets: take(ebpf, "TAP_SOCKETS")?,
             losses: take(ebpf, "TAP_LOSSES")?,
             chunks: take(ebpf, "TAP_CHUNKS")?,
+            returns: None,
             free: Vec::new(),
             next: 0,
         })
@@ -245,9 +248,14 @@ impl Tap {
             };
             standing.sites.push(index);
             self.sites.set(index, Plain(probe.site), 0).map_err(|error| reason(&error))?;
-            let name = if probe.returning { "tap_return" } else { "tap" };
-            let program = ebpf.program_mut(name).ok_or("not in the object")?;
-            let program: &mut UProbe = program.try_into().map_err(|error| reason(&error))?;
+            let program = ebpf.program_mut(PROBE.name).ok_or("not in the object")?;
+            let mut program: &mut UProbe = program.try_into().map_err(|error| reason(&error))?;
+            if probe.returning {
+                program = match &mut self.returns {
+                    Some(returns) => returns,
+                    none => none.insert(returning(program).map_err(|error| reason(&error))?),
+                };
+            }
             let point = UProbeAttachPoint {
                 location: UProbeAttachLocation::AbsoluteOffset(probe.offset),
                 cookie: Some(index.into()),
@@ -283,6 +291,14 @@ impl Tap {
         }
         taken
     }
+}
+
+/// A loaded program of probes, as one that is attached where functions return.
+fn returning(program: &UProbe) -> Result<UProbe, ProgramError> {
+    let info = program.info()?;
+    // SAFETY: the program is one of probes, and the kernel has no other type for those of returns
+    // (`kernel/trace/trace_uprobe.c`, uprobe_perf_func and uretprobe_perf_func).
+    unsafe { UProbe::from_program_info(info, PROBE.name.into(), ProbeKind::Return) }
 }
 
 /// Reads one record; `None` where it is not one of ours.

@@ -177,7 +177,8 @@ impl Images {
         };
         let images: Vec<&Image> = keys.iter().filter_map(|key| self.known.get(key)).collect();
         // Where one library can be read and another one cannot, that is the more likely one.
-        if let Some((image, refused)) = images.iter().find_map(|image| Some((image, image.refused.first()?))) {
+        if let Some((image, refused)) = images.iter().find_map(|image| Some((image, image.refused.first()?)))
+        {
             return format!("{}: {refused}", image.name.display());
         }
         if let Some(image) = images.iter().find(|image| !image.found.is_empty()) {

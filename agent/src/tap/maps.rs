@@ -204,7 +204,10 @@ mod tests {
             assert_eq!(look(&parts), look(&whole), "{}", code.name.display());
             if code.executable && code.name == std::env::current_exe().unwrap() {
                 // This very program has debug information, or the test shows nothing.
-                assert!(parts.iter().filter(|byte| **byte == 0).count() > whole.iter().filter(|byte| **byte == 0).count());
+                assert!(
+                    parts.iter().filter(|byte| **byte == 0).count()
+                        > whole.iter().filter(|byte| **byte == 0).count()
+                );
             }
         }
     }

@@ -66,6 +66,12 @@ impl Registers {
         self.word(9)
     }
 
+    /// The stack pointer.
+    #[inline(always)]
+    pub fn stack(self) -> u64 {
+        self.word(19)
+    }
+
     /// Go keeps its goroutine here.
     #[inline(always)]
     pub fn r14(self) -> u64 {

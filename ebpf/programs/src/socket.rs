@@ -14,7 +14,7 @@ use trackway_abi::tap::{Layout, RECEIVED, SENT, SOCKETS, STREAMS, Socket, chunk,
 use crate::connect::MAPPED;
 use crate::registers::{MMAP, Registers};
 use crate::stream::{self, Source, What};
-use crate::tap::{Operation, TAP_OPERATIONS, Thread, user};
+use crate::tap::{Given, Operation, TAP_OPERATIONS, Thread, user};
 use crate::task::Address;
 use crate::watch::{self as watched, Owner, TAP, Watched, now};
 
@@ -303,8 +303,12 @@ fn operation(who: &Watched, regs: Registers, sock: Address, bytes: u64, directio
     let Some(operation) = found else { return NONE };
     // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
     unsafe {
-        let Operation { connection, buffer, moved, began_ns, .. } = *operation;
+        let Operation { given: Given { connection, buffer, began_ns, stack, .. }, moved, .. } = *operation;
         if buffer != 0 {
+            if stack != 0 && regs.stack() > stack {
+                // It has ended where no probe stands.
+                return NONE;
+            }
             (*operation).socket = sock.0;
             return Used { connection, began_ns, within: true };
         }

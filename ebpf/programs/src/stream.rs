@@ -47,7 +47,7 @@ struct Stream {
 }
 
 /// How far a hand-over is. It stands in memory, where the verifier forgets what it knew of each number: else no
-/// two ways through the loop are alike to it.
+/// two ways through the loop are alike to it, and the longer it walks, the later a run begins.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Work {
@@ -63,6 +63,31 @@ struct Work {
     vector: u64,
     /// How many of them are left.
     segments: u64,
+    /// Bytes of the piece at hand.
+    size: u64,
+}
+
+/// Where each of them stands.
+struct Fields {
+    lost: *mut u64,
+    left: *mut u64,
+    buffer: *mut u64,
+    segment: *mut u64,
+    vector: *mut u64,
+    segments: *mut u64,
+    size: *mut u64,
+}
+
+#[inline(always)]
+fn get(field: *mut u64) -> u64 {
+    // SAFETY: a field of a map's value, of which only its thread knows.
+    unsafe { read_volatile(field) }
+}
+
+#[inline(always)]
+fn set(field: *mut u64, value: u64) {
+    // SAFETY: as above.
+    unsafe { write_volatile(field, value) }
 }
 
 /// A record with room for so many bytes.
@@ -172,37 +197,54 @@ pub extern "C" fn hand_over(owner: &Owner, what: &What, source: &Source) {
 fn pieces(chunk: &mut Chunk, source: &Source) -> (u64, u64) {
     let Source { total, buffer, left: segment, vector, segments } = *source;
     let key = bpf_get_current_pid_tgid();
-    let work = Work { lost: 0, left: total, buffer, segment, vector, segments };
+    let work = Work { lost: 0, left: total, buffer, segment, vector, segments, size: 0 };
     let _full = TAP_WORK.insert(&key, &work, 0);
     let Some(work) = TAP_WORK.get_ptr_mut(&key) else { return (total, 0) };
+    // SAFETY: the map gave the pointer, and only this thread writes its own entry.
+    let field = unsafe {
+        Fields {
+            lost: addr_of_mut!((*work).lost),
+            left: addr_of_mut!((*work).left),
+            buffer: addr_of_mut!((*work).buffer),
+            segment: addr_of_mut!((*work).segment),
+            vector: addr_of_mut!((*work).vector),
+            segments: addr_of_mut!((*work).segments),
+            size: addr_of_mut!((*work).size),
+        }
+    };
     for _ in 0..PIECES {
-        // SAFETY: the map gave the pointer, and only this thread writes its own entry.
-        let Work { mut lost, left, mut buffer, mut segment, mut vector, mut segments } =
-            unsafe { read_volatile(work) };
-        if segment == 0 {
-            if segments == 0 {
+        if get(field.segment) == 0 {
+            if get(field.segments) == 0 {
                 break;
             }
-            segments -= 1;
-            (buffer, segment) = (user::<u64>(vector), user::<u64>(vector + 8));
-            vector += 16;
+            let vector = get(field.vector);
+            set(field.buffer, user::<u64>(vector));
+            set(field.segment, user::<u64>(vector + 8));
+            set(field.vector, vector + 16);
+            set(field.segments, get(field.segments) - 1);
         }
-        let size = segment.min(left).min(PIECE_BYTES as u64);
-        if !piece(chunk, buffer, size) {
-            lost += size;
+        set(field.size, get(field.segment).min(get(field.left)).min(PIECE_BYTES as u64));
+        // Two sizes of records alone: the verifier walks through each of them for each piece.
+        let (buffer, size) = (get(field.buffer), get(field.size));
+        chunk.bytes = size as u32;
+        let put = if size <= ROOMS[2] as u64 {
+            put::<{ ROOMS[2] }>(chunk, None, buffer, size)
+        } else {
+            put::<{ ROOMS[4] }>(chunk, None, buffer, size)
+        };
+        if !put {
+            set(field.lost, get(field.lost) + get(field.size));
         }
+        let size = get(field.size);
         chunk.offset += size;
-        let rest = left - size;
-        let next = Work { lost, left: rest, buffer: buffer + size, segment: segment - size, vector, segments };
-        // SAFETY: as above.
-        unsafe { write_volatile(work, next) };
-        if rest == 0 {
+        set(field.buffer, get(field.buffer) + size);
+        set(field.segment, get(field.segment) - size);
+        set(field.left, get(field.left) - size);
+        if get(field.left) == 0 {
             break;
         }
     }
-    // SAFETY: as above.
-    let Work { lost, left, .. } = unsafe { read_volatile(work) };
-    (lost, left)
+    (get(field.lost), get(field.left))
 }
 
 /// Hands over one piece; whether it could.
@@ -252,8 +294,9 @@ fn put<const ROOM: usize>(chunk: &Chunk, socket: Option<&Socket>, buffer: u64, s
     read
 }
 
+/// Counts bytes of a process that are not handed over.
 #[inline(always)]
-fn lose(pid: u32, bytes: u64) {
+pub fn lose(pid: u32, bytes: u64) {
     add(counter::TAP_LOST, bytes);
     match TAP_LOSSES.get_ptr_mut(&pid) {
         // SAFETY: the map gave the pointer; a sum that two threads change at once is off by one of them.

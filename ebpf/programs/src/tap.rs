@@ -6,9 +6,9 @@
 
 use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_probe_read_user};
-use aya_ebpf::macros::{map, uprobe, uretprobe};
+use aya_ebpf::macros::{map, uprobe};
 use aya_ebpf::maps::{Array, LruHashMap};
-use aya_ebpf::programs::{ProbeContext, RetProbeContext};
+use aya_ebpf::programs::ProbeContext;
 use trackway_abi::counter;
 use trackway_abi::tap::{Place, RECEIVED, SENT, SITES, STREAMS, Site, chunk, place, rule, site, watch};
 
@@ -37,31 +37,56 @@ pub struct Thread {
 /// What an operation was given.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub struct Operation {
+pub struct Given {
     pub connection: u64,
-    /// Zero where the operation has ended.
+    /// Zero where there is no operation, or it has ended.
     pub buffer: u64,
     /// How many segments `buffer` lists; zero where it is the bytes themselves.
     pub segments: u64,
     pub out: u64,
+    /// When it began, if it writes.
+    pub began_ns: u64,
+    /// Where the stack was: the operation goes on as long as that is not left. Zero where stacks move, as Go's do.
+    pub stack: u64,
+    /// What stood there: it stays as long as the operation goes on, and what comes after writes over it.
+    mark: u64,
+}
+
+impl Given {
+    /// Whether it still goes on; many end where no probe stands, because they moved nothing.
+    #[inline(always)]
+    fn goes_on(&self) -> bool {
+        self.buffer != 0 && self.stack != 0 && user::<u64>(self.stack) == self.mark
+    }
+
+    /// Whether this is the operation of a function whose frame is here.
+    #[inline(always)]
+    fn is_at(&self, stack: u64) -> bool {
+        self.stack == 0 || self.stack.wrapping_sub(stack).wrapping_add(FRAME_BYTES) < 2 * FRAME_BYTES
+    }
+}
+
+/// The most that the stack pointer differs between the places of probes in one function. Stacks are larger.
+const FRAME_BYTES: u64 = 4096;
+
+/// The operation of a thread.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Operation {
+    pub given: Given,
+    /// The one that it was called from: TLS inside of TLS, as with a proxy that is spoken to so.
+    outer: Given,
     /// The socket that it used so far, as the kernel's pointer.
     pub socket: u64,
     /// Bytes that it moved, once it has ended.
     pub moved: u64,
-    /// When it began, if it writes.
-    pub began_ns: u64,
     /// Its buffer, where it ended without moving any: a second try may name none (GnuTLS).
     pub again: u64,
 }
 
+/// Also attached where functions return: whether it is, is a matter of attaching alone.
 #[uprobe]
 pub fn tap(ctx: ProbeContext) -> u32 {
-    fire(ctx.regs);
-    0
-}
-
-#[uretprobe]
-pub fn tap_return(ctx: RetProbeContext) -> u32 {
     fire(ctx.regs);
     0
 }
@@ -70,8 +95,9 @@ pub fn tap_return(ctx: RetProbeContext) -> u32 {
 /// each of them costs more than all of them together.
 struct Saved([u64; WORDS + 1]);
 
-/// Words of `struct pt_regs` on x86-64.
+/// Words of `struct pt_regs` on x86-64, and which of them is the stack pointer.
 const WORDS: usize = 21;
+const STACK: u8 = 19;
 
 impl Saved {
     #[inline(always)]
@@ -140,68 +166,92 @@ fn thread(who: &Watched, regs: &Saved, place: Place, direction: u32) -> Thread {
 #[inline(always)]
 fn enter(who: &Watched, regs: &Saved, site: &Site, direction: u32) {
     let key = thread(who, regs, site.thread, direction);
-    let mut operation = Operation {
+    let stack = if site.thread.kind == place::NONE { regs.word(STACK) } else { 0 };
+    let mut given = Given {
         connection: value(regs, site.connection, 0) as u64,
         buffer: value(regs, site.buffer, 0) as u64,
         segments: if site.vectored == 0 { 0 } else { value(regs, site.length, 0) as u64 },
         out: value(regs, site.out, 0) as u64,
-        socket: 0,
-        moved: 0,
         // What is read counts from its end.
         began_ns: if direction == SENT { now() } else { 0 },
-        again: 0,
+        stack,
+        mark: user(stack),
     };
     // Written in place where the thread was here before: an insertion costs several times as much.
-    if let Some(before) = TAP_OPERATIONS.get_ptr_mut(&key) {
+    if let Some(operation) = TAP_OPERATIONS.get_ptr_mut(&key) {
         // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
-        unsafe {
-            if operation.buffer == 0 {
-                operation.buffer = (*before).again;
-            }
-            *before = operation;
+        let operation = unsafe { &mut *operation };
+        let before = operation.given;
+        let other = before.connection != given.connection && before.stack != stack;
+        operation.outer = if other && before.goes_on() { before } else { NOTHING };
+        if given.buffer == 0 {
+            given.buffer = operation.again;
         }
+        operation.given = given;
+        operation.again = 0;
+        operation.moved = 0;
+        operation.socket = 0;
         return;
     }
+    let operation = Operation { given, outer: NOTHING, socket: 0, moved: 0, again: 0 };
     // Where there is no room the end of the operation finds nothing, and the next offset shows no gap: the table
     // drops the least recently used, so that this takes more operations at once than it holds.
     let _full = TAP_OPERATIONS.insert(&key, &operation, 0);
 }
 
+/// No operation.
+const NOTHING: Given = Given { connection: 0, buffer: 0, segments: 0, out: 0, began_ns: 0, stack: 0, mark: 0 };
+
 #[inline(always)]
 fn leave(who: &Watched, regs: &Saved, site: &Site, direction: u32, number: u32) {
     let Some(found) = TAP_OPERATIONS.get_ptr_mut(&thread(who, regs, site.thread, direction)) else { return };
     // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
-    let operation = unsafe {
-        let operation = *found;
-        (*found).buffer = 0;
-        operation
-    };
-    if operation.buffer == 0 {
+    let operation = unsafe { &mut *found };
+    if operation.given.buffer == 0 {
         return;
     }
+    let stack = regs.word(STACK);
+    let Given { connection, buffer, segments, out, began_ns, .. } = if operation.given.is_at(stack) {
+        let ended = operation.given;
+        // The one that it was called from goes on. Without one, what was given says whose bytes are sent next.
+        if operation.outer.goes_on() {
+            operation.given = operation.outer;
+        } else {
+            operation.given.buffer = 0;
+        }
+        operation.outer.buffer = 0;
+        ended
+    } else if operation.outer.buffer != 0 && operation.outer.is_at(stack) {
+        // The thread has more stacks than one, and was on another one meanwhile.
+        let ended = operation.outer;
+        operation.outer.buffer = 0;
+        ended
+    } else {
+        // So it has, and they are too many: whose bytes these are is not known.
+        stream::lose(who.pid, 1);
+        return;
+    };
     let worked = match site.rule {
-        rule::POSITIVE => value(regs, site.ok, operation.out) > 0,
-        rule::ZERO => value(regs, site.ok, operation.out) == 0,
+        rule::POSITIVE => value(regs, site.ok, out) > 0,
+        rule::ZERO => value(regs, site.ok, out) == 0,
         _ => true,
     };
     if !worked {
         return;
     }
-    let moved = value(regs, site.count, operation.out);
+    let moved = value(regs, site.count, out);
     if moved <= 0 {
-        // SAFETY: as above.
-        unsafe { (*found).again = operation.buffer };
+        operation.again = buffer;
         return;
     }
-    // SAFETY: as above.
-    unsafe { (*found).moved = moved as u64 };
-    let source = match operation.segments {
-        0 => Source::one(operation.buffer, moved as u64),
-        segments => Source::vector(operation.buffer, segments, moved as u64),
+    operation.moved = moved as u64;
+    let source = match segments {
+        0 => Source::one(buffer, moved as u64),
+        segments => Source::vector(buffer, segments, moved as u64),
     };
-    let Operation { connection, socket, .. } = operation;
+    let socket = operation.socket;
     // The answer may be read by another thread before this one is here: a write counts from where it began.
-    let time_ns = if direction == SENT { operation.began_ns } else { now() };
+    let time_ns = if direction == SENT { began_ns } else { now() };
     let what = What { connection, kind: chunk::TEXT, direction, socket, site: number, time_ns };
     stream::hand_over(&who.owner(), &what, &source);
 }
@@ -226,13 +276,13 @@ extern "C" fn value(regs: &Saved, place: Place, out: u64) -> i64 {
     }
 }
 
-/// A value in the process's memory.
+/// A value in the process's memory; zero where it cannot be read.
 #[inline(always)]
 pub fn user<T: Default>(address: u64) -> T {
     let mut value = T::default();
-    // SAFETY: the helper checks each access; integers alone are read.
-    let read = unsafe {
+    // SAFETY: the helper checks each access, and writes zeros where it fails; integers alone are read.
+    let _failed = unsafe {
         bpf_probe_read_user((&raw mut value).cast(), size_of::<T>() as u32, address as *const _)
     };
-    if read == 0 { value } else { T::default() }
+    value
 }
