@@ -75,13 +75,25 @@ impl Scan {
 
     /// Stops. What could not be done, line by line.
     pub(super) fn finish(&mut self) -> Vec<String> {
-        self.asks.send(Ask::Stop).ok();
-        let mut lines = self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let mut lines = self.stop();
         let left = self.left.load(Relaxed);
         if left > 0 {
             lines.push(format!("the tap was asked {left} times too often at once to look into a process"));
         }
         lines
+    }
+
+    fn stop(&mut self) -> Vec<String> {
+        self.asks.send(Ask::Stop).ok();
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Scan {
+    /// A thread that takes probes away while the process exits is killed over it, and the kernel leaves them standing
+    /// ("failed to unregister, leaking uprobe").
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
