@@ -63,7 +63,7 @@ pub fn is_served(direction: Direction, start: &[u8]) -> bool {
             let preface = start.starts_with(sniff::PREFACE) || sniff::PREFACE.starts_with(start);
             !start.is_empty() && (preface || sniff::is_request_start(start))
         }
-        Direction::ToOrigin => sniff::is_response_start(start),
+        Direction::ToOrigin => sniff::is_response_start(start) || sniff::is_settings(start),
     }
 }
 

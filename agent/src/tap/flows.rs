@@ -166,6 +166,8 @@ mod tests {
         pass(1, Direction::ToClient, "POST /v1/chat HTTP/1.1\r\n", &mut events);
         pass(1, Direction::ToOrigin, "HTTP/1.1 200 OK\r\n", &mut events);
         pass(2, Direction::ToOrigin, "HTTP/1.1 200 OK\r\n", &mut events);
+        // HTTP/2: SETTINGS without the client's preface before it.
+        pass(4, Direction::ToOrigin, "\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64", &mut events);
         assert!(events.is_empty(), "{events:?}");
         pass(3, Direction::ToOrigin, "POST /v1/chat HTTP/1.1\r\n", &mut events);
         pass(3, Direction::ToClient, "HTTP/1.1 200 OK\r\n", &mut events);

@@ -1,10 +1,14 @@
 //! Cores and the time spent on them.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
 
 use anyhow::{Context, Result};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+
+use crate::contender::mortal;
 
 /// The core that proxies run on.
 pub(crate) const PROXY_CORE: usize = 0;
@@ -16,6 +20,48 @@ pub(crate) fn pin(core: usize) {
     let mut set = CpuSet::new();
     if set.set(core).is_ok() && sched_setaffinity(Pid::from_raw(0), &set).is_err() {
         eprintln!("cannot bind to core {core}: figures will be noisier");
+    }
+}
+
+/// Keeps the cores from falling asleep as long as it lives, by processes that run only where nobody else wants to:
+/// what it costs to wake a core, and which work that falls to, else differs more than what is measured.
+pub(crate) struct Awake(Vec<Child>);
+
+impl Awake {
+    pub(crate) fn start() -> Self {
+        let spin = |core: usize| {
+            let mut command = Command::new("chrt");
+            command.args(["--idle", "0", "sh", "-c", "while :; do :; done"]);
+            mortal(&mut command);
+            bound(&mut command, core);
+            command.spawn()
+        };
+        let cores: Result<Vec<Child>, _> = [PROXY_CORE, PEER_CORE].into_iter().map(spin).collect();
+        Self(cores.unwrap_or_else(|error| {
+            eprintln!("cannot start chrt ({error}): figures will be noisier");
+            Vec::new()
+        }))
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            if child.kill().is_ok() {
+                drop(child.wait());
+            }
+        }
+    }
+}
+
+/// Puts a command on a core.
+pub(crate) fn bound(command: &mut Command, core: usize) {
+    // SAFETY: between fork and exec only sched_setaffinity(2) is called, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(move || {
+            pin(core);
+            Ok(())
+        });
     }
 }
 

@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use crate::{load, pki};
+use crate::{cpu, load, pki};
 use client::{Load, Place, Sdk};
 use round::{Bench, Sample, nothing};
 use server::Server;
@@ -126,6 +126,7 @@ fn measure(options: &Options, folder: &Path, trackway: &Path) -> Result<()> {
     let loads: Vec<Load> = LOADS.iter().map(|load| load.0).filter(|load| can(*load)).collect();
     let bench = Bench { server, place, trackway, requests: options.requests };
     let mut samples = ROWS.map(|_| Vec::new());
+    let _awake = cpu::Awake::start();
     for round in 0..options.rounds {
         eprintln!("round {} of {}", round + 1, options.rounds);
         for load in &loads {

@@ -85,3 +85,10 @@ pub(super) fn is_response_start(slice: &[u8]) -> bool {
 pub(super) fn may_be_response(slice: &[u8]) -> bool {
     b"HTTP/1.1 ".starts_with(slice) || b"HTTP/1.0 ".starts_with(slice)
 }
+/// Whether bytes begin with a SETTINGS frame that asks for something: the first thing that a server says in HTTP/2,
+/// where a client says its preface before (RFC 9113, sections 3.4 and 6.5).
+pub(super) fn is_settings(start: &[u8]) -> bool {
+    let Some([high, middle, low, kind, flags, stream @ ..]) = start.first_chunk::<9>() else { return false };
+    let length = u32::from_be_bytes([0, *high, *middle, *low]);
+    (*kind, *flags, *stream) == (4, 0, [0; 4]) && length.is_multiple_of(6)
+}

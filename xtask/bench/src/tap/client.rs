@@ -1,6 +1,5 @@
 //! Clients of OpenSSL, each a process of its own that comes to a gate before anything and after each part of its work.
 
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -8,7 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use super::server::GATE;
 use crate::contender::mortal;
-use crate::{cpu, pki};
+use crate::cpu::{self, bound};
+use crate::pki;
 
 /// What a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -80,17 +80,6 @@ impl Drop for Client {
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }
-    }
-}
-
-/// Puts a command on a core.
-pub(super) fn bound(command: &mut Command, core: usize) {
-    // SAFETY: between fork and exec only sched_setaffinity(2) is called, which is async-signal-safe.
-    unsafe {
-        command.pre_exec(move || {
-            cpu::pin(core);
-            Ok(())
-        });
     }
 }
 

@@ -10,10 +10,9 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
-use super::client::bound;
 use super::watch::Totals;
 use crate::contender::mortal;
-use crate::cpu;
+use crate::cpu::{self, bound};
 
 /// Who watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
