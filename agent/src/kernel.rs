@@ -141,7 +141,7 @@ impl Kernel {
         let clients = Clients::new(take(&mut ebpf, "ORIGINS")?, take(&mut ebpf, "ENDS")?, clock);
         let records = take(&mut ebpf, "RECORDS")?;
         let counters = take(&mut ebpf, "COUNTERS")?;
-        let tap = tap::Tap::new(&mut ebpf)?;
+        let tap = tap::Tap::new(&mut ebpf, plan.tap)?;
         Ok(Self {
             programs: ebpf,
             _scope: scope,

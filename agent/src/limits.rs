@@ -12,6 +12,8 @@ pub const TAP_BYTES: usize = 64 * 1024 * 1024;
 pub const RESOURCE_ATTRIBUTES: usize = 64;
 /// Most processes that are looked at for whether they serve others.
 pub const SERVERS: usize = 4 * 1024;
+/// How long it is believed where a process listens.
+pub const LISTENING_NS: u64 = 10_000_000_000;
 /// Most processes whose standard input and output are read at once.
 pub const PIPES: usize = 256;
 /// Most processes whose parent is remembered in order to find who talks to them.

@@ -1,13 +1,14 @@
 //! Which processes serve others: one that listens for connections from other machines has many people to answer.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process};
+use trackway_core::flow::Time;
 use trackway_core::process::ProcessKey;
 
-use crate::limits::SERVERS;
+use crate::limits::{LISTENING_NS, SERVERS};
 
 /// The processes that were looked at.
 #[derive(Debug, Default)]
@@ -26,9 +27,23 @@ fn listens(pid: i32) -> bool {
     listening(pid).into_iter().any(|address| !address.ip().to_canonical().is_loopback())
 }
 
-/// Whether a connection with this end came to a process, and not from it: the process listens on the end's port.
-pub fn accepted(pid: u32, end: SocketAddr) -> bool {
-    i32::try_from(pid).is_ok_and(|pid| listening(pid).iter().any(|address| address.port() == end.port()))
+/// Where processes listen, asked once in a while: the kernel's list is long where many connections are.
+#[derive(Debug, Default)]
+pub struct Listening(HashMap<u32, (Time, Vec<u16>)>);
+
+impl Listening {
+    /// Whether a connection with this end came to a process, and not from it: the process listens on the end's port.
+    pub fn accepted(&mut self, pid: u32, end: SocketAddr, now: Time) -> bool {
+        let known = self.0.get(&pid).is_some_and(|(asked, _)| now.since(*asked) < LISTENING_NS);
+        if !known {
+            if self.0.len() >= SERVERS {
+                self.0.clear();
+            }
+            let found = i32::try_from(pid).map(listening).unwrap_or_default();
+            self.0.insert(pid, (now, found.iter().map(SocketAddr::port).collect()));
+        }
+        self.0.get(&pid).is_some_and(|(_, ports)| ports.contains(&end.port()))
+    }
 }
 
 /// Where a process listens.
@@ -62,10 +77,13 @@ mod tests {
         assert!(!listens(pid));
         let open = TcpListener::bind("0.0.0.0:0").unwrap();
         assert!(listens(pid));
-        let end = open.local_addr().unwrap();
-        assert!(accepted(std::process::id(), end));
+        let (own, end) = (std::process::id(), open.local_addr().unwrap());
+        let mut known = Listening::default();
+        assert!(known.accepted(own, end, Time(1)));
         drop(open);
-        assert!(!accepted(std::process::id(), end));
+        // Asked a moment ago; and then again.
+        assert!(known.accepted(own, end, Time(LISTENING_NS)));
+        assert!(!known.accepted(own, end, Time(1 + LISTENING_NS)));
         assert!(!listens(pid));
         assert!(!listens(0));
     }

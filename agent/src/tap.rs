@@ -21,7 +21,7 @@ use trackway_core::process::ProcessFact;
 use trackway_proxy::tap::Event;
 
 use crate::kernel::{self, Chunk, Kernel, Peer, Plan, What};
-use crate::servers::accepted;
+use crate::servers::Listening;
 use flows::Flows;
 pub use images::{Found, Images};
 use missed::Missed;
@@ -48,6 +48,7 @@ pub struct Tap {
     order: Order,
     flows: Flows,
     sockets: Sockets,
+    listening: Listening,
     missed: Missed,
 }
 
@@ -92,6 +93,7 @@ impl Tap {
             order: Order::default(),
             flows: Flows::default(),
             sockets: Sockets::default(),
+            listening: Listening::default(),
             missed: Missed::default(),
         })
     }
@@ -156,7 +158,7 @@ impl Tap {
             What::Freed => self.flows.freed(&chunk, events),
             // Who was asked has no connection of its own to report.
             What::Hello { socket: Peer { state: state::LATE, local: Some(local), .. }, .. }
-                if accepted(chunk.process.pid, *local) => {}
+                if self.listening.accepted(chunk.process.pid, *local, chunk.time) => {}
             What::Hello { .. } => {
                 let (kernel, role) = (&self.kernel, self.role);
                 let led = |local| match role {

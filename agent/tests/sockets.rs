@@ -24,13 +24,13 @@ const RECORD: &[u8] = b"\x17\x03\x03\x00\x100123456789abcdef";
 
 /// The kernel's side, for sockets that are seen by system calls or by themselves; `None` without root, which CI must
 /// not be.
-fn kernel(calls: bool) -> Option<Kernel> {
+fn kernel(wish: Wish) -> Option<Kernel> {
     if !nix::unistd::geteuid().is_root() {
         assert!(std::env::var_os("CI").is_none(), "CI must run these tests as root");
         eprintln!("skipped: loading eBPF programs needs root");
         return None;
     }
-    let tap = Wish { clear: true, ring_bytes: 1 << 20, calls, ..Wish::default() };
+    let tap = Wish { clear: true, ring_bytes: 1 << 20, ..wish };
     let kernel = Kernel::open(&Plan { tap, ..Plan::default() }).unwrap();
     assert_eq!(kernel.report(), [""; 0], "every program loads here");
     Some(kernel)
@@ -95,20 +95,24 @@ fn until_closed(kernel: &mut Kernel, server: SocketAddr) -> (Vec<Chunk>, Peer) {
     }
 }
 
-fn clear_http(calls: bool) {
-    let Some(mut kernel) = kernel(calls) else { return };
+fn clear_http(wish: Wish) {
+    let Some(mut kernel) = kernel(wish) else { return };
     let mut client = Client::start(REQUEST, ANSWER.len());
-    kernel.add(client.child.id(), watch::TLS).unwrap();
+    if !wish.lives {
+        kernel.add(client.child.id(), watch::TLS).unwrap();
+    }
     let local = client.server.peer_addr().unwrap();
     client.serve(REQUEST, ANSWER);
     drop(client.server);
     let (chunks, closed) = until_closed(&mut kernel, client.listener);
 
-    let own = |chunk: &&Chunk| chunk.process.pid == client.child.id();
+    let own = |chunk: &Chunk| chunk.process.pid == client.child.id();
     let met: Vec<&Peer> = chunks
         .iter()
         .filter_map(|chunk| match &chunk.what {
-            What::Hello { socket, bytes } if bytes.is_empty() => Some(socket),
+            What::Hello { socket, bytes } if bytes.is_empty() && socket.address == Some(client.listener) => {
+                Some(socket)
+            }
             _ => None,
         })
         .collect();
@@ -119,6 +123,7 @@ fn clear_http(calls: bool) {
         for chunk in &chunks {
             if let What::Clear { offset, bytes } = &chunk.what
                 && chunk.direction == wanted
+                && own(chunk)
             {
                 assert_eq!(*offset, all.len() as u64);
                 all.extend_from_slice(bytes);
@@ -130,24 +135,29 @@ fn clear_http(calls: bool) {
     assert_eq!(of(Direction::ToClient), ANSWER);
     assert_eq!((closed.sent, closed.received), (REQUEST.len() as u64, ANSWER.len() as u64));
     assert_eq!(closed.state, state::HTTP);
-    assert!(chunks.iter().filter(own).all(|chunk| chunk.process.started.0 > 0));
+    assert!(chunks.iter().filter(|chunk| own(chunk)).all(|chunk| chunk.process.started.0 > 0));
     assert_eq!(kernel.tap_totals().lost, 0);
 }
 
 #[test]
 fn a_socket_in_the_clear_is_read_whole() {
-    clear_http(false);
+    clear_http(Wish::default());
 }
 
 #[test]
 fn so_it_is_where_only_system_calls_tell() {
-    clear_http(true);
+    clear_http(Wish { calls: true, ..Wish::default() });
+}
+
+#[test]
+fn who_is_executed_under_a_name_is_looked_at_from_then_on() {
+    clear_http(Wish { lives: true, ..Wish::default() }.named(&["ba".to_owned(), "bash".to_owned()]));
 }
 
 /// A connection that was open before anybody looked, and of which no library's function gives a byte.
 #[test]
 fn a_connection_met_in_its_middle_is_told_as_unread() {
-    let Some(kernel) = kernel(false) else { return };
+    let Some(kernel) = kernel(Wish::default()) else { return };
     let mut client = Client::start(RECORD, RECORD.len());
     let pid = client.child.id();
     let kernel = Arc::new(Mutex::new(kernel));

@@ -102,7 +102,8 @@ impl<'a> Watch<'a> {
             clear: true,
             ring_bytes: options.tap_bytes.unwrap_or(TAP_RING_BYTES),
             ..Wish::default()
-        };
+        }
+        .named(&options.comm);
         let plan = Plan { tap: wish, ..Plan::default() };
         let (kernel, tap) = tap::open(&plan, Vec::new())
             .map_err(|error| Error::Kernel(crate::doctor::brief(&error.to_string())))?;

@@ -8,13 +8,14 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, RingBuf};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
 use aya::programs::{ProbeKind, ProgramError, UProbe};
+use trackway_abi::COMM_BYTES;
 use trackway_abi::tap::{self as abi, Chunk as Head, Site, Socket, Watch};
 use trackway_core::flow::{Direction, Time};
 use trackway_core::process::ProcessKey;
 
 use super::programs::{Kept, PROBE, Plain, reason};
 use super::records::Clock;
-use super::{Error, take};
+use super::{Error, failed, take};
 
 /// What the tap looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,9 @@ pub struct Wish {
     pub ring_bytes: u32,
     /// Sockets are looked at through system calls, as where the kernel has nothing better.
     pub calls: bool,
+    /// TLS libraries and sockets of what is executed under one of these names, from then on. Takes `lives`. Empty
+    /// ones are none.
+    pub names: [[u8; COMM_BYTES]; abi::NAMES as usize],
 }
 
 /// The size that serves standard input and output, and the clients that do not trust a proxy.
@@ -52,8 +56,23 @@ impl Wish {
             own: std::process::id(),
             clear: u32::from(self.clear),
             calls: u32::from(self.calls),
-            reserved: 0,
+            names: self.names().count().try_into().unwrap_or(0),
         }
+    }
+
+    /// The same, with names as the kernel cuts them; those that there is no room for are left out.
+    pub fn named(mut self, names: &[String]) -> Self {
+        for (place, name) in self.names.iter_mut().zip(names) {
+            // The last byte is the kernel's NUL.
+            for (place, byte) in place.iter_mut().take(COMM_BYTES - 1).zip(name.bytes()) {
+                *place = byte;
+            }
+        }
+        self
+    }
+
+    fn names(&self) -> impl Iterator<Item = &[u8; COMM_BYTES]> {
+        self.names.iter().filter(|name| name[0] != 0)
     }
 
     /// Sizes of the maps that depend on it.
@@ -191,7 +210,11 @@ impl Standing {
 }
 
 impl Tap {
-    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, Error> {
+    pub(super) fn new(ebpf: &mut Ebpf, wish: Wish) -> Result<Self, Error> {
+        let mut names: Array<MapData, [u8; COMM_BYTES]> = take(ebpf, "TAP_NAMES")?;
+        for (index, name) in (0..).zip(wish.names()) {
+            names.set(index, name, 0).map_err(|error| failed("TAP_NAMES", reason(&error)))?;
+        }
         Ok(Self {
             sites: take(ebpf, "TAP_SITES")?,
             watched: take(ebpf, "TAP_WATCHED")?,

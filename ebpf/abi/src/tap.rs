@@ -18,6 +18,8 @@ pub const STREAMS: u32 = 32 * 1024;
 pub const SOCKETS: u32 = 16 * 1024;
 /// Most processes that are watched by their number.
 pub const WATCHED: u32 = 16 * 1024;
+/// Most names by which processes are looked at.
+pub const NAMES: u32 = 8;
 /// Longest ClientHello that is handed over.
 pub const HELLO_BYTES: usize = 4096;
 
@@ -237,8 +239,9 @@ pub struct Tap {
     pub clear: u32,
     /// Whether sockets are seen at the end of system calls, because the kernel does not tell of them otherwise.
     pub calls: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// How many names there are of which what is executed under one is looked at from then on, before user space has
+    /// heard of it.
+    pub names: u32,
 }
 
 /// Offsets, in bytes, of the fields of the kernel's structs that lead to a socket and describe it: taken from its

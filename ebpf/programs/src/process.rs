@@ -112,6 +112,7 @@ fn try_exec(ctx: &RawTracePointContext) -> Result<(), i32> {
     let layout = LAYOUT.load();
     let task = Address(ctx.arg::<u64>(0));
     let process = task::process(task, &layout)?;
+    watch::named(process.pid, process.started_ns, task::comm(task, &layout)?);
     let filename = Address(ctx.arg::<u64>(2)).follow(layout.binprm_filename)?;
     let mm = task.follow(layout.task_mm)?;
     let start = mm.read::<u64>(layout.mm_arg_start)?;

@@ -3,19 +3,24 @@
 use aya_ebpf::Global;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::HashMap;
-use trackway_abi::tap::{Tap, WATCHED, Watch};
+use aya_ebpf::maps::{Array, HashMap};
+use trackway_abi::COMM_BYTES;
+use trackway_abi::tap::{NAMES, Tap, WATCHED, Watch, watch};
 
 use crate::maps::{LAYOUT, SCOPE};
 use crate::task::{self, Address};
 
 /// What is looked at besides single processes.
 #[unsafe(no_mangle)]
-pub static TAP: Global<Tap> = Global::new(Tap { cgroup: 0, all: 0, own: 0, clear: 0, calls: 0, reserved: 0 });
+pub static TAP: Global<Tap> = Global::new(Tap { cgroup: 0, all: 0, own: 0, clear: 0, calls: 0, names: 0 });
 
 /// Processes that are looked at, until they end. Children get their parent's bits.
 #[map]
 pub static TAP_WATCHED: HashMap<u32, Watch> = HashMap::with_max_entries(WATCHED, 0);
+
+/// Names of threads, as the kernel cuts them and with zeros behind.
+#[map]
+static TAP_NAMES: Array<[u8; COMM_BYTES]> = Array::with_max_entries(NAMES, 0);
 
 /// The thread that runs, of a process that is looked at.
 pub struct Watched {
@@ -75,6 +80,25 @@ pub fn current(bits: u32) -> Option<Watched> {
         return None;
     }
     Some(Watched { pid, tid, bits: found, started_ns: watch.started_ns })
+}
+
+/// A process is executed under a name: it is looked at from now on, if that is one of those that are.
+#[inline(always)]
+pub fn named(pid: u32, started_ns: u64, comm: [u8; COMM_BYTES]) {
+    let names = TAP.load().names;
+    let mut found = false;
+    for index in 0..NAMES {
+        if index < names
+            && let Some(name) = TAP_NAMES.get(index)
+        {
+            found |= u128::from_ne_bytes(*name) == u128::from_ne_bytes(comm);
+        }
+    }
+    if found {
+        let bits = of(pid).bits | watch::TLS;
+        // One without room is told all the same, and looked at when user space has room for it.
+        let _full = TAP_WATCHED.insert(&pid, &Watch { started_ns, bits, reserved: 0 }, 0);
+    }
 }
 
 /// What is looked at in a process by its number.
