@@ -67,7 +67,7 @@ impl Given {
 }
 
 /// The most that the stack pointer differs between the places of probes in one function. Stacks are larger.
-const FRAME_BYTES: u64 = 4096;
+const FRAME_BYTES: u64 = 16 * 1024;
 
 /// The operation of a thread.
 #[derive(Clone, Copy)]
@@ -210,6 +210,11 @@ fn leave(who: &Watched, regs: &Saved, site: &Site, direction: u32, number: u32) 
     if operation.given.buffer == 0 {
         return;
     }
+    let worked = |out| match site.rule {
+        rule::POSITIVE => value(regs, site.ok, out) > 0,
+        rule::ZERO => value(regs, site.ok, out) == 0,
+        _ => true,
+    };
     let stack = regs.word(STACK);
     let Given { connection, buffer, segments, out, began_ns, .. } = if operation.given.is_at(stack) {
         let ended = operation.given;
@@ -227,16 +232,13 @@ fn leave(who: &Watched, regs: &Saved, site: &Site, direction: u32, number: u32) 
         operation.outer.buffer = 0;
         ended
     } else {
-        // So it has, and they are too many: whose bytes these are is not known.
-        stream::lose(who.pid, 1);
+        // So it has, and they are too many: whose bytes these are, and how many, is not known.
+        if worked(0) {
+            stream::lose(who.pid, 1);
+        }
         return;
     };
-    let worked = match site.rule {
-        rule::POSITIVE => value(regs, site.ok, out) > 0,
-        rule::ZERO => value(regs, site.ok, out) == 0,
-        _ => true,
-    };
-    if !worked {
+    if !worked(out) {
         return;
     }
     let moved = value(regs, site.count, out);
