@@ -45,8 +45,10 @@ async fn odd(language: &str, way: &str) -> Result<()> {
     let spans = world.collector.wait_for(ARRIVAL, |spans| !spans.roots().is_empty()).await?;
     // Each answer that it printed, the last of which is to a request after the odd exit.
     let answers = alone.stdout.lines().filter(|line| line.starts_with("HTTP/1.1 200")).count();
-    let read =
-        spans.0.iter().filter(|span| span.text("url.full").starts_with("https://tool.example/weather?"));
+    let read = spans.0.iter().filter(|span| {
+        let answered = span.get("http.response.status_code") == 200;
+        answered && span.text("url.full").starts_with("https://tool.example/weather?")
+    });
     ensure!(answers > 0 && read.count() == answers, "{answers} answers\n{}\n{spans}", alone.stdout);
     Ok(())
 }
