@@ -12,7 +12,7 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_use
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use trackway_abi::tap::Watch;
-use trackway_abi::{ARGV_BYTES, Ended, FILENAME_BYTES, Head, counter, kind};
+use trackway_abi::{ARGV_BYTES, Ended, Exec, FILENAME_BYTES, Head, counter, kind};
 
 use crate::maps::{GONE, LAYOUT, RECORDS, SCOPE, SCRATCH, count};
 use crate::task::{self, Address};
@@ -139,7 +139,15 @@ fn try_exec(ctx: &RawTracePointContext) -> Result<(), i32> {
         if left == 0 {
             break;
         }
-        let size = if left > PIECE as u64 { PIECE as u64 } else { left };
+        // Bounds are said again where they are used: older verifiers forget them on the way (seen on Linux 6.1).
+        let name_bytes = black_box(name_bytes);
+        if name_bytes > FILENAME_BYTES {
+            break;
+        }
+        let size = black_box(left.min(PIECE as u64));
+        if size > PIECE as u64 {
+            break;
+        }
         // SAFETY: `name_bytes + at + size` is at most the length of `text`.
         let read = unsafe {
             bpf_probe_read_user(
@@ -157,7 +165,7 @@ fn try_exec(ctx: &RawTracePointContext) -> Result<(), i32> {
     if held > ARGV_BYTES {
         return Err(-1);
     }
-    // SAFETY: as above; the slice ends where the text does.
+    // SAFETY: as above.
     unsafe {
         (*record).head = Head {
             time_ns: now(),
@@ -169,8 +177,13 @@ fn try_exec(ctx: &RawTracePointContext) -> Result<(), i32> {
             argv_total: if total > u64::from(u32::MAX) { u32::MAX } else { total as u32 },
             ..Head::default()
         };
-        send(slice::from_raw_parts(record.cast::<u8>(), size_of::<Head>() + name_bytes + held));
     }
+    let length = black_box(size_of::<Head>() + name_bytes + held);
+    if length > size_of::<Exec>() {
+        return Err(-1);
+    }
+    // SAFETY: the record is as long as that at least.
+    send(unsafe { slice::from_raw_parts(record.cast::<u8>(), length) });
     Ok(())
 }
 

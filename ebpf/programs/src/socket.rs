@@ -7,7 +7,7 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::{map, raw_tracepoint};
-use aya_ebpf::maps::LruHashMap;
+use aya_ebpf::maps::{Array, LruHashMap};
 use aya_ebpf::programs::RawTracePointContext;
 use trackway_abi::tap::{Layout, RECEIVED, SENT, SOCKETS, STREAMS, Socket, chunk, state, watch};
 
@@ -42,6 +42,10 @@ pub static TAP_LAYOUT: Global<Layout> = Global::new(Layout {
 /// The sockets, by the kernel's pointers.
 #[map]
 pub static TAP_SOCKETS: LruHashMap<u64, Kept> = LruHashMap::with_max_entries(SOCKETS, 0);
+
+/// One of which nothing is known, to make others of.
+#[map]
+static TAP_KEPT_BLANK: Array<Kept> = Array::with_max_entries(1, 0);
 
 const _: () = assert!(SOCKETS <= STREAMS);
 
@@ -197,41 +201,34 @@ impl Kept {
     }
 }
 
-/// A socket is met for the first time.
-#[inline(always)]
-fn open(who: &Watched, sock: Address) {
-    // That it is none of TCP is no fault.
-    let Ok(socket) = describe(sock) else { return };
-    let _full = TAP_SOCKETS.insert(&sock.0, &Kept { socket, owner: who.owner(), closing_ns: 0, settled: 0, reserved: 0 }, 0);
-}
-
-#[inline(always)]
-fn describe(sock: Address) -> Result<Socket, i32> {
+/// A socket is met for the first time. It is described where it stands, and in a function of its own, because the
+/// stack is small.
+#[unsafe(export_name = "tap_open")]
+#[inline(never)]
+extern "C" fn open(who: &Watched, sock: Address) {
     let layout = TAP_LAYOUT.load();
-    let family = sock.read::<u16>(layout.family)?;
-    if sock.read::<u16>(layout.protocol)? != TCP {
-        return Err(0);
+    let protocol = sock.read::<u16>(layout.protocol).unwrap_or(0);
+    let family = sock.read::<u16>(layout.family).unwrap_or(0);
+    if protocol != TCP || (family != INET && family != INET6) {
+        return;
     }
-    let (peer, local) = match family {
-        INET => (
-            [0, 0, MAPPED, sock.read(layout.peer_v4)?],
-            [0, 0, MAPPED, sock.read(layout.local_v4)?],
-        ),
-        INET6 => (sock.read(layout.peer_v6)?, sock.read(layout.local_v6)?),
-        _ => return Err(0),
-    };
-    Ok(Socket {
-        sent: 0,
-        received: 0,
-        time_ns: now(),
-        carries: 0,
-        peer,
-        local,
-        peer_port: u16::from_be(sock.read(layout.peer_port)?).into(),
-        local_port: sock.read::<u16>(layout.local_port)?.into(),
-        state: state::NEW,
-        reserved: 0,
-    })
+    let Some(blank) = TAP_KEPT_BLANK.get(0) else { return };
+    let _full = TAP_SOCKETS.insert(&sock.0, blank, 0);
+    let Some(kept) = TAP_SOCKETS.get_ptr_mut(&sock.0) else { return };
+    // SAFETY: the map gave the pointer.
+    let kept = unsafe { &mut *kept };
+    kept.owner = who.owner();
+    let socket = &mut kept.socket;
+    socket.time_ns = now();
+    socket.peer_port = u16::from_be(sock.read(layout.peer_port).unwrap_or(0)).into();
+    socket.local_port = sock.read::<u16>(layout.local_port).unwrap_or(0).into();
+    if family == INET {
+        socket.peer = [0, 0, MAPPED, sock.read(layout.peer_v4).unwrap_or(0)];
+        socket.local = [0, 0, MAPPED, sock.read(layout.local_v4).unwrap_or(0)];
+    } else {
+        socket.peer = sock.read(layout.peer_v6).unwrap_or_default();
+        socket.local = sock.read(layout.local_v6).unwrap_or_default();
+    }
 }
 
 /// A socket's own connection is named by when it was first seen.
@@ -260,19 +257,16 @@ fn begin(owner: &Owner, source: &Source, socket: &mut Socket, sock: Address, byt
     if socket.state == state::OTHER {
         return;
     }
-    let mut what = of(socket, sock.0, chunk::HELLO, SENT);
     // What the operation wrote counts from when it began, and the socket is to be known before.
-    if began_ns != 0 {
-        what.time_ns = began_ns - 1;
-    }
+    let time_ns = if began_ns == 0 { now() } else { began_ns - 1 };
+    let what = What { time_ns, ..of(socket, sock.0, chunk::HELLO, SENT) };
     stream::socket(owner, &what, socket, at, if hello { bytes } else { 0 });
 }
 
 /// Whether four bytes begin a request, or the preface of HTTP/2.
 #[inline(always)]
 fn is_http(first: u32) -> bool {
-    const STARTS: [&[u8; 4]; 8] =
-        [b"POST", b"GET ", b"PUT ", b"HEAD", b"DELE", b"PATC", b"OPTI", b"PRI "];
+    const STARTS: [&[u8; 4]; 8] = [b"POST", b"GET ", b"PUT ", b"HEAD", b"DELE", b"PATC", b"OPTI", b"PRI "];
     let mut found = false;
     for start in STARTS {
         found |= first == u32::from_be_bytes(*start);

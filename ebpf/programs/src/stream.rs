@@ -9,7 +9,7 @@ use core::ptr::{addr_of_mut, read_volatile, write_volatile};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{LruHashMap, RingBuf};
+use aya_ebpf::maps::{Array, LruHashMap, RingBuf};
 use trackway_abi::counter;
 use trackway_abi::tap::{
     Chunk, HELLO_BYTES, PIECE_BYTES, PIECES, RECEIVED, ROOMS, SENT, STREAMS, Socket, TAP_RING_BYTES, WORKERS,
@@ -37,6 +37,10 @@ static TAP_LOSSES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
 /// How far each thread is that hands over more than one piece.
 #[map]
 static TAP_WORK: LruHashMap<u64, Work> = LruHashMap::with_max_entries(WORKERS, 0);
+
+/// One to make others of: the stack is small.
+#[map]
+static TAP_WORK_BLANK: Array<Work> = Array::with_max_entries(1, 0);
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -67,27 +71,25 @@ struct Work {
     size: u64,
 }
 
-/// Where each of them stands.
-struct Fields {
-    lost: *mut u64,
-    left: *mut u64,
-    buffer: *mut u64,
-    segment: *mut u64,
-    vector: *mut u64,
-    segments: *mut u64,
-    size: *mut u64,
+/// Reads a field of what the map holds.
+#[inline(always)]
+fn get(work: *mut Work, field: impl FnOnce(*mut Work) -> *mut u64) -> u64 {
+    // SAFETY: the map gave the pointer, and only its thread knows the entry.
+    unsafe { read_volatile(field(work)) }
 }
 
+/// Writes one.
 #[inline(always)]
-fn get(field: *mut u64) -> u64 {
-    // SAFETY: a field of a map's value, of which only its thread knows.
-    unsafe { read_volatile(field) }
-}
-
-#[inline(always)]
-fn set(field: *mut u64, value: u64) {
+fn set(work: *mut Work, field: impl FnOnce(*mut Work) -> *mut u64, value: u64) {
     // SAFETY: as above.
-    unsafe { write_volatile(field, value) }
+    unsafe { write_volatile(field(work), value) }
+}
+
+macro_rules! field {
+    ($name:ident) => {
+        // SAFETY: a place within the value that the pointer is to.
+        |work| unsafe { addr_of_mut!((*work).$name) }
+    };
 }
 
 /// A record with room for so many bytes.
@@ -197,35 +199,36 @@ pub extern "C" fn hand_over(owner: &Owner, what: &What, source: &Source) {
 fn pieces(chunk: &mut Chunk, source: &Source) -> (u64, u64) {
     let Source { total, buffer, left: segment, vector, segments } = *source;
     let key = bpf_get_current_pid_tgid();
-    let work = Work { lost: 0, left: total, buffer, segment, vector, segments, size: 0 };
-    let _full = TAP_WORK.insert(&key, &work, 0);
+    if TAP_WORK.get_ptr(&key).is_none()
+        && let Some(blank) = TAP_WORK_BLANK.get(0)
+    {
+        let _full = TAP_WORK.insert(&key, blank, 0);
+    }
     let Some(work) = TAP_WORK.get_ptr_mut(&key) else { return (total, 0) };
-    // SAFETY: the map gave the pointer, and only this thread writes its own entry.
-    let field = unsafe {
-        Fields {
-            lost: addr_of_mut!((*work).lost),
-            left: addr_of_mut!((*work).left),
-            buffer: addr_of_mut!((*work).buffer),
-            segment: addr_of_mut!((*work).segment),
-            vector: addr_of_mut!((*work).vector),
-            segments: addr_of_mut!((*work).segments),
-            size: addr_of_mut!((*work).size),
-        }
-    };
+    set(work, field!(lost), 0);
+    set(work, field!(left), total);
+    set(work, field!(buffer), buffer);
+    set(work, field!(segment), segment);
+    set(work, field!(vector), vector);
+    set(work, field!(segments), segments);
     for _ in 0..PIECES {
-        if get(field.segment) == 0 {
-            if get(field.segments) == 0 {
+        if get(work, field!(segment)) == 0 {
+            if get(work, field!(segments)) == 0 {
                 break;
             }
-            let vector = get(field.vector);
-            set(field.buffer, user::<u64>(vector));
-            set(field.segment, user::<u64>(vector + 8));
-            set(field.vector, vector + 16);
-            set(field.segments, get(field.segments) - 1);
+            let vector = get(work, field!(vector));
+            set(work, field!(buffer), user::<u64>(vector));
+            set(work, field!(segment), user::<u64>(vector + 8));
+            set(work, field!(vector), vector + 16);
+            set(work, field!(segments), get(work, field!(segments)) - 1);
         }
-        set(field.size, get(field.segment).min(get(field.left)).min(PIECE_BYTES as u64));
+        set(
+            work,
+            field!(size),
+            get(work, field!(segment)).min(get(work, field!(left))).min(PIECE_BYTES as u64),
+        );
         // Two sizes of records alone: the verifier walks through each of them for each piece.
-        let (buffer, size) = (get(field.buffer), get(field.size));
+        let (buffer, size) = (get(work, field!(buffer)), get(work, field!(size)));
         chunk.bytes = size as u32;
         let put = if size <= ROOMS[2] as u64 {
             put::<{ ROOMS[2] }>(chunk, None, buffer, size)
@@ -233,18 +236,18 @@ fn pieces(chunk: &mut Chunk, source: &Source) -> (u64, u64) {
             put::<{ ROOMS[4] }>(chunk, None, buffer, size)
         };
         if !put {
-            set(field.lost, get(field.lost) + get(field.size));
+            set(work, field!(lost), get(work, field!(lost)) + get(work, field!(size)));
         }
-        let size = get(field.size);
+        let size = get(work, field!(size));
         chunk.offset += size;
-        set(field.buffer, get(field.buffer) + size);
-        set(field.segment, get(field.segment) - size);
-        set(field.left, get(field.left) - size);
-        if get(field.left) == 0 {
+        set(work, field!(buffer), get(work, field!(buffer)) + size);
+        set(work, field!(segment), get(work, field!(segment)) - size);
+        set(work, field!(left), get(work, field!(left)) - size);
+        if get(work, field!(left)) == 0 {
             break;
         }
     }
-    (get(field.lost), get(field.left))
+    (get(work, field!(lost)), get(work, field!(left)))
 }
 
 /// Hands over one piece; whether it could.
@@ -277,14 +280,15 @@ fn put<const ROOM: usize>(chunk: &Chunk, socket: Option<&Socket>, buffer: u64, s
     let size = black_box(size);
     let fits = size <= (ROOM - before) as u64;
     // SAFETY: the ring buffer gave the room, and what is read into it fits.
-    let read = fits && unsafe {
-        addr_of_mut!((*at).chunk).write(*chunk);
-        let data = addr_of_mut!((*at).data).cast::<u8>();
-        if let Some(socket) = socket {
-            data.cast::<Socket>().write(*socket);
-        }
-        size == 0 || bpf_probe_read_user(data.add(before).cast(), size as u32, buffer as *const _) == 0
-    };
+    let read = fits
+        && unsafe {
+            addr_of_mut!((*at).chunk).write(*chunk);
+            let data = addr_of_mut!((*at).data).cast::<u8>();
+            if let Some(socket) = socket {
+                data.cast::<Socket>().write(*socket);
+            }
+            size == 0 || bpf_probe_read_user(data.add(before).cast(), size as u32, buffer as *const _) == 0
+        };
     if read {
         record.submit(NO_WAKEUP);
     } else {

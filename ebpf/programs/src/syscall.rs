@@ -43,8 +43,10 @@ pub fn tap_syscall(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-#[inline(always)]
-fn stdio(who: &Watched, regs: Registers, number: u32, bytes: u64, direction: u32) {
+/// A function of its own, as [`socket::moved`] calls one: their values need not fit on the stack together.
+#[unsafe(export_name = "tap_stdio")]
+#[inline(never)]
+extern "C" fn stdio(who: &Watched, regs: Registers, number: u32, bytes: u64, direction: u32) {
     let Some(source) = regs.source(bytes) else { return };
     let connection = u64::from(number);
     let what = What { connection, kind: chunk::STDIO, direction, socket: 0, site: 0, time_ns: now() };

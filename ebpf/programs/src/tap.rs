@@ -24,6 +24,10 @@ pub static TAP_SITES: Array<Site> = Array::with_max_entries(SITES, 0);
 #[map]
 pub static TAP_OPERATIONS: LruHashMap<Thread, Operation> = LruHashMap::with_max_entries(STREAMS, 0);
 
+/// One that has not begun, to make others of.
+#[map]
+static TAP_BLANK: Array<Operation> = Array::with_max_entries(1, 0);
+
 /// Who is at work, and on which side: a read may write in between, and the other way round.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -91,29 +95,38 @@ pub fn tap(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// The saved registers, copied: the verifier takes no computed address into the context, and a call of a helper for
-/// each of them costs more than all of them together.
-struct Saved([u64; WORDS + 1]);
+/// The saved registers of a probe.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Saved(*mut pt_regs);
 
-/// Words of `struct pt_regs` on x86-64, and which of them is the stack pointer.
-const WORDS: usize = 21;
-const STACK: u8 = 19;
+/// Words of `struct pt_regs` on x86-64 that values may be in, up to RDI, and the stack pointer's.
+const WORDS: usize = 15;
+const STACK_WORD: usize = 19;
 
 impl Saved {
     #[inline(always)]
-    fn new(regs: *mut pt_regs) -> Self {
-        let mut words = [0; WORDS + 1];
+    fn at(self, index: usize) -> u64 {
+        // SAFETY: the context is the kernel's, and 21 words long; volatile, so that several make no call of memcpy.
+        unsafe { self.0.cast::<u64>().add(index).read_volatile() }
+    }
+
+    /// A word that is only known at run time. All are copied, because the verifier takes no computed address into the
+    /// context, and a call of a helper costs more.
+    #[inline(always)]
+    fn word(self, register: u8) -> u64 {
+        let mut words = [0; WORDS + 2];
         for (index, word) in words[..WORDS].iter_mut().enumerate() {
-            // SAFETY: the context is the kernel's, and as long as this; volatile, so that no call of memcpy is made of
-            // the loop.
-            *word = unsafe { regs.cast::<u64>().add(index).read_volatile() };
+            *word = self.at(index);
         }
-        Self(words)
+        words[WORDS] = self.stack();
+        let index = if usize::from(register) == STACK_WORD { WORDS } else { usize::from(register) };
+        words[index.min(WORDS + 1)]
     }
 
     #[inline(always)]
-    fn word(&self, register: u8) -> u64 {
-        self.0[usize::from(register).min(WORDS)]
+    fn stack(self) -> u64 {
+        self.at(STACK_WORD)
     }
 }
 
@@ -125,7 +138,7 @@ fn fire(regs: *mut pt_regs) {
     let Some(site) = TAP_SITES.get_ptr(cookie as u32) else { return };
     // SAFETY: the map gave the pointer; its values are written before a probe that names them is attached.
     let site = unsafe { &*site };
-    let regs = &Saved::new(regs);
+    let regs = Saved(regs);
     count(counter::TAP_FIRED);
     match site.kind {
         // One call for both directions: the verifier walks each of them through all that follows.
@@ -158,52 +171,60 @@ fn fire(regs: *mut pt_regs) {
 }
 
 #[inline(always)]
-fn thread(who: &Watched, regs: &Saved, place: Place, direction: u32) -> Thread {
+fn thread(who: &Watched, regs: Saved, place: Place, direction: u32) -> Thread {
     let thread = if place.kind == place::NONE { u64::from(who.tid) } else { value(regs, place, 0) as u64 };
     Thread { thread, pid: who.pid, direction }
 }
 
 #[inline(always)]
-fn enter(who: &Watched, regs: &Saved, site: &Site, direction: u32) {
+fn enter(who: &Watched, regs: Saved, site: &Site, direction: u32) {
     let key = thread(who, regs, site.thread, direction);
-    let stack = if site.thread.kind == place::NONE { regs.word(STACK) } else { 0 };
-    let mut given = Given {
-        connection: value(regs, site.connection, 0) as u64,
-        buffer: value(regs, site.buffer, 0) as u64,
-        segments: if site.vectored == 0 { 0 } else { value(regs, site.length, 0) as u64 },
-        out: value(regs, site.out, 0) as u64,
-        // What is read counts from its end.
-        began_ns: if direction == SENT { now() } else { 0 },
-        stack,
-        mark: user(stack),
-    };
-    // Written in place where the thread was here before: an insertion costs several times as much.
-    if let Some(operation) = TAP_OPERATIONS.get_ptr_mut(&key) {
-        // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
-        let operation = unsafe { &mut *operation };
-        let before = operation.given;
-        let other = before.connection != given.connection && before.stack != stack;
-        operation.outer = if other && before.goes_on() { before } else { NOTHING };
-        if given.buffer == 0 {
-            given.buffer = operation.again;
-        }
-        operation.given = given;
-        operation.again = 0;
-        operation.moved = 0;
-        operation.socket = 0;
+    let Some(operation) = operation(&key) else {
+        // Where there is no room the end of the operation finds nothing, and the next offset shows no gap: the table
+        // drops the least recently used, so that this takes more operations at once than it holds.
         return;
+    };
+    let stack = if site.thread.kind == place::NONE { regs.stack() } else { 0 };
+    let connection = value(regs, site.connection, 0) as u64;
+    let other = operation.given.connection != connection && operation.given.stack != stack;
+    if other && operation.given.goes_on() {
+        operation.outer = operation.given;
+    } else {
+        operation.outer.buffer = 0;
     }
-    let operation = Operation { given, outer: NOTHING, socket: 0, moved: 0, again: 0 };
-    // Where there is no room the end of the operation finds nothing, and the next offset shows no gap: the table
-    // drops the least recently used, so that this takes more operations at once than it holds.
-    let _full = TAP_OPERATIONS.insert(&key, &operation, 0);
+    let buffer = value(regs, site.buffer, 0) as u64;
+    let given = &mut operation.given;
+    given.connection = connection;
+    given.buffer = if buffer == 0 { operation.again } else { buffer };
+    given.segments = if site.vectored == 0 { 0 } else { value(regs, site.length, 0) as u64 };
+    given.out = value(regs, site.out, 0) as u64;
+    // What is read counts from its end.
+    given.began_ns = if direction == SENT { now() } else { 0 };
+    given.stack = stack;
+    given.mark = user(stack);
+    operation.again = 0;
+    operation.moved = 0;
+    operation.socket = 0;
 }
 
-/// No operation.
-const NOTHING: Given = Given { connection: 0, buffer: 0, segments: 0, out: 0, began_ns: 0, stack: 0, mark: 0 };
+/// The operation of a thread, blank where it is its first: written where it stands, because the stack is small.
+#[inline(always)]
+fn operation(key: &Thread) -> Option<&'static mut Operation> {
+    let found = match TAP_OPERATIONS.get_ptr_mut(key) {
+        Some(found) => found,
+        None => {
+            // SAFETY: nobody writes there.
+            let blank = unsafe { &*TAP_BLANK.get_ptr(0)? };
+            let _full = TAP_OPERATIONS.insert(key, blank, 0);
+            TAP_OPERATIONS.get_ptr_mut(key)?
+        }
+    };
+    // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
+    Some(unsafe { &mut *found })
+}
 
 #[inline(always)]
-fn leave(who: &Watched, regs: &Saved, site: &Site, direction: u32, number: u32) {
+fn leave(who: &Watched, regs: Saved, site: &Site, direction: u32, number: u32) {
     let Some(found) = TAP_OPERATIONS.get_ptr_mut(&thread(who, regs, site.thread, direction)) else { return };
     // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
     let operation = unsafe { &mut *found };
@@ -215,29 +236,29 @@ fn leave(who: &Watched, regs: &Saved, site: &Site, direction: u32, number: u32) 
         rule::ZERO => value(regs, site.ok, out) == 0,
         _ => true,
     };
-    let stack = regs.word(STACK);
-    let Given { connection, buffer, segments, out, began_ns, .. } = if operation.given.is_at(stack) {
-        let ended = operation.given;
-        // The one that it was called from goes on. Without one, what was given says whose bytes are sent next.
-        if operation.outer.goes_on() {
-            operation.given = operation.outer;
-        } else {
-            operation.given.buffer = 0;
-        }
-        operation.outer.buffer = 0;
-        ended
-    } else if operation.outer.buffer != 0 && operation.outer.is_at(stack) {
-        // The thread has more stacks than one, and was on another one meanwhile.
-        let ended = operation.outer;
-        operation.outer.buffer = 0;
-        ended
-    } else {
-        // So it has, and they are too many: whose bytes these are, and how many, is not known.
+    let stack = regs.stack();
+    let (own, outer) = (&mut operation.given, &mut operation.outer);
+    // A thread may have more stacks than one, and have been on another one meanwhile.
+    let inner = own.is_at(stack);
+    if !inner && (outer.buffer == 0 || !outer.is_at(stack)) {
+        // So it was, and they are too many: whose bytes these are, and how many, is not known.
         if worked(0) {
             stream::lose(who.pid, 1);
         }
         return;
-    };
+    }
+    let ended = if inner { &*own } else { &*outer };
+    let (connection, buffer, segments) = (ended.connection, ended.buffer, ended.segments);
+    let (out, began_ns) = (ended.out, ended.began_ns);
+    if inner {
+        // The one that it was called from goes on. Without one, what was given says whose bytes are sent next.
+        if outer.goes_on() {
+            *own = *outer;
+        } else {
+            own.buffer = 0;
+        }
+    }
+    outer.buffer = 0;
     if !worked(out) {
         return;
     }
@@ -263,7 +284,7 @@ fn leave(who: &Watched, regs: &Saved, site: &Site, direction: u32, number: u32) 
 /// Its symbol is named here, because a mangled one depends on where the sources lie, and the object must not.
 #[unsafe(export_name = "tap_value")]
 #[inline(never)]
-extern "C" fn value(regs: &Saved, place: Place, out: u64) -> i64 {
+extern "C" fn value(regs: Saved, place: Place, out: u64) -> i64 {
     let address = match place.kind {
         place::NONE => return 0,
         place::OUT32 | place::OUT64 => out,
@@ -283,8 +304,7 @@ extern "C" fn value(regs: &Saved, place: Place, out: u64) -> i64 {
 pub fn user<T: Default>(address: u64) -> T {
     let mut value = T::default();
     // SAFETY: the helper checks each access, and writes zeros where it fails; integers alone are read.
-    let _failed = unsafe {
-        bpf_probe_read_user((&raw mut value).cast(), size_of::<T>() as u32, address as *const _)
-    };
+    let _failed =
+        unsafe { bpf_probe_read_user((&raw mut value).cast(), size_of::<T>() as u32, address as *const _) };
     value
 }
