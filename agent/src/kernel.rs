@@ -30,7 +30,7 @@ use trackway_proxy::Client;
 
 pub use checks::{Check, probe};
 pub use clients::Clients;
-use programs::{HOOKS, Hook, PROBE, Plain, SOCKETS, SYSCALLS, reason};
+use programs::{HOOKS, Hook, PIPES, PROBE, Plain, SOCKETS, reason};
 use records::Clock;
 pub use records::TICK_NS;
 pub use tap::{Chunk, Peer, Probe, Standing, What, Wish, supported};
@@ -75,8 +75,8 @@ pub struct Kernel {
     tap: tap::Tap,
     /// The programs that were loaded, and whether they are attached.
     standing: HashMap<&'static str, bool>,
-    /// System calls are looked at as long as this is here, and for the sake of these processes.
-    syscalls: Option<RawTracePointLink>,
+    /// Standard input and output are looked at as long as this is here, and those of these processes.
+    pipes: Option<RawTracePointLink>,
     stdio: HashSet<u32>,
     /// Whether system calls are what tells of sockets.
     calls: bool,
@@ -147,7 +147,7 @@ impl Kernel {
             _scope: scope,
             tap,
             standing,
-            syscalls: None,
+            pipes: None,
             stdio: HashSet::new(),
             calls,
             clients: Arc::new(clients),
@@ -164,10 +164,10 @@ impl Kernel {
         self.clock.process(pid, start_ticks.saturating_mul(records::TICK_NS))
     }
 
-    /// Has the kernel verify what looks at system calls, which takes it some milliseconds, so that [`Kernel::add`]
-    /// is quick.
+    /// Has the kernel verify what looks at standard input and output, which takes it some milliseconds, so that
+    /// [`Kernel::add`] is quick.
     pub fn prepare(&mut self) -> Result<(), String> {
-        self.load(SYSCALLS)
+        self.load(PIPES)
     }
 
     /// Looks at more of a process: bits of [`trackway_abi::tap::watch`].
@@ -175,11 +175,10 @@ impl Kernel {
         if bits & watch::TLS != 0 {
             self.sockets();
         }
-        let calls = bits & watch::STDIO != 0 || (bits & watch::TLS != 0 && self.calls);
-        if calls && self.syscalls.is_none() && self.standing.get(SYSCALLS.name) != Some(&true) {
+        if bits & watch::STDIO != 0 && self.pipes.is_none() {
             self.prepare()?;
             // Only now: while nobody needs it, system calls cost nothing.
-            self.syscalls = Some(SYSCALLS.link(&mut self.programs)?);
+            self.pipes = Some(PIPES.link(&mut self.programs)?);
         }
         if bits & watch::STDIO != 0 {
             self.stdio.insert(pid);
@@ -191,8 +190,8 @@ impl Kernel {
     pub fn remove(&mut self, pid: u32, bits: u32) {
         // That it was not looked at is as good.
         self.tap.watch(pid, self.tap.watched(pid) & !bits).ok();
-        if bits & watch::STDIO != 0 && self.stdio.remove(&pid) && self.stdio.is_empty() && !self.calls {
-            self.syscalls = None;
+        if bits & watch::STDIO != 0 && self.stdio.remove(&pid) && self.stdio.is_empty() {
+            self.pipes = None;
         }
     }
 

@@ -185,11 +185,8 @@ impl Capture {
         let command = options.command.first().and_then(|name| crate::path::find(name));
         let (kernel, tap) =
             tapped::open(&plan, command.into_iter().collect()).map_err(|error| failed(&error))?;
-        // The first connection may come at once, and nobody is to wait for the kernel by then.
-        if settings::capture() == settings::Capture::Read {
-            // Why it cannot is told by whoever needs it.
-            kernel.lock().unwrap_or_else(PoisonError::into_inner).prepare().ok();
-        }
+        prepare(&mut kernel.lock().unwrap_or_else(PoisonError::into_inner));
+        // The first connection may come at once.
         tap.settle();
         Ok(Self { kernel: Some(kernel), tap: Some(tap), _cgroup: Some(cgroup), ..Self::nothing() })
     }
@@ -287,14 +284,23 @@ fn redirect(options: &Run, site: &mut Site) -> Result<Redirect, Reason> {
     let address_v6 = v6.as_ref().and_then(|listener| listener.local_addr().ok());
     let cgroup = Cgroup::create()?;
     site.tell(&News::Cgroup(cgroup.path()));
-    let kernel = match Kernel::attach(cgroup.path(), address, address_v6) {
+    let mut kernel = match Kernel::attach(cgroup.path(), address, address_v6) {
         Ok(kernel) => kernel,
         Err(error) => {
             site.traces.cgroup = None;
             return Err(error.into());
         }
     };
+    prepare(&mut kernel);
     Ok(Redirect { kernel, listeners: [Some(v4), v6].into_iter().flatten().collect(), cgroup })
+}
+
+/// Gets the kernel ready for servers on pipes before the command starts one: nobody waits for the kernel then.
+fn prepare(kernel: &mut Kernel) {
+    if settings::capture() == settings::Capture::Read {
+        // Why it cannot is told by whoever needs it.
+        kernel.prepare().ok();
+    }
 }
 
 /// The variables of explicit proxying. `NO_PROXY` stays as the user has it.

@@ -67,8 +67,9 @@ enum Part {
     Tap,
     /// Sockets, as the kernel tells of them (since Linux 6.3).
     Sockets,
-    /// The end of system calls, which tells of sockets too where the kernel does not.
+    /// Sockets, where the kernel does not tell of them so.
     Calls,
+    Pipes,
 }
 
 /// When a run cannot do without a program.
@@ -92,7 +93,7 @@ pub(super) struct Hook {
 }
 
 /// In the order of attaching: who redirects comes last of its kind, when everything behind it stands.
-pub(super) const HOOKS: [Hook; 15] = [
+pub(super) const HOOKS: [Hook; 16] = [
     redirect("established", "naming the client of a connection", Kind::Socket, Need::Always),
     redirect("getpeername4", "getpeername as without us", Kind::Address, Need::Never),
     redirect("getpeername6", "getpeername as without us (IPv6)", Kind::Address, Need::Never),
@@ -107,7 +108,8 @@ pub(super) const HOOKS: [Hook; 15] = [
     SOCKETS[2],
     SOCKETS[3],
     SOCKETS[4],
-    SYSCALLS,
+    SOCKETS[5],
+    PIPES,
 ];
 
 /// Attached wherever a library is found.
@@ -121,23 +123,18 @@ pub(super) const PROBE: Hook = Hook {
 };
 
 /// Attached with the tap, or as soon as anybody's connections are looked at.
-pub(super) const SOCKETS: [Hook; 5] = [
+pub(super) const SOCKETS: [Hook; 6] = [
     socket("tap_closed", "ends of sockets", "tcp_destroy_sock", Part::Tap),
     socket("tap_closing", "when exactly sockets end", "inet_sock_set_state", Part::Tap),
     socket("tap_mapping", "libraries that are loaded later", "vm_unmapped_area", Part::Tap),
     socket("tap_sent", "what sockets send", "sock_send_length", Part::Sockets),
     socket("tap_received", "what sockets receive", "sock_recv_length", Part::Sockets),
+    socket("tap_syscall", "what sockets move, before Linux 6.3", "sys_exit", Part::Calls),
 ];
 
-/// Attached as soon as anything wants it.
-pub(super) const SYSCALLS: Hook = Hook {
-    name: "tap_syscall",
-    gives: "MCP over standard input and output; sockets before Linux 6.3",
-    part: Part::Calls,
-    kind: Kind::Tracepoint("sys_exit"),
-    need: Need::Never,
-    since: SINCE,
-};
+/// Attached while anybody needs it.
+pub(super) const PIPES: Hook =
+    socket("tap_pipes", "MCP over standard input and output", "sys_exit", Part::Pipes);
 
 const fn socket(name: &'static str, gives: &'static str, tracepoint: &'static str, part: Part) -> Hook {
     Hook { name, gives, part, kind: Kind::Tracepoint(tracepoint), need: Need::Never, since: SINCE }
@@ -161,12 +158,17 @@ impl Hook {
             Part::Tap => plan.tap.tap(),
             Part::Sockets => plan.tap.tap() && !plan.tap.calls,
             Part::Calls => plan.tap.tap() && plan.tap.calls,
+            Part::Pipes => false,
         }
     }
 
-    /// Whether the kernel has another way that gives the same.
+    /// Whether another one gives the same on this kernel: `calls` is whether it tells of sockets by system calls alone.
     pub(super) fn replaced(self, calls: bool) -> bool {
-        self.part == Part::Sockets && calls
+        match self.part {
+            Part::Sockets => calls,
+            Part::Calls => !calls,
+            _ => false,
+        }
     }
 
     /// Whether a run fails without it.

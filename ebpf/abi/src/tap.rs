@@ -237,8 +237,8 @@ pub struct Tap {
     pub own: u32,
     /// Whether sockets in the clear are read too.
     pub clear: u32,
-    /// Whether sockets are seen at the end of system calls, because the kernel does not tell of them otherwise.
-    pub calls: u32,
+    /// Zero.
+    pub reserved: u32,
     /// How many names there are of which what is executed under one is looked at from then on, before user space has
     /// heard of it.
     pub names: u32,

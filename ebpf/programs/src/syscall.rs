@@ -2,7 +2,8 @@
 //! kernel has no better place for that (before Linux 6.3), what sockets moved.
 //!
 //! This makes every system call of the machine dearer, so it is attached only while somebody needs it. A raw
-//! tracepoint needs no tracefs.
+//! tracepoint needs no tracefs. Two programs, because a server on pipes waits for nobody: what it says before the
+//! verifier is done is missed.
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
@@ -12,29 +13,33 @@ use crate::registers::{READ, READV, RECVFROM, RECVMSG, Registers, SENDMSG, SENDT
 use crate::socket::{self, PEEK};
 use crate::stream::{self, What};
 use crate::task::Address;
-use crate::watch::{self as watched, TAP, Watched, now};
+use crate::watch::{self as watched, now};
 
+/// Standard input and output.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn tap_pipes(ctx: RawTracePointContext) -> i32 {
+    let Some(who) = watched::current(watch::STDIO) else { return 0 };
+    if let Some(Moved { regs, number, bytes, direction }) = Moved::of(&ctx)
+        // The server's side of a pair of pipes: what it reads was asked, what it writes is the answer.
+        && number == (direction ^ RECEIVED)
+        && let Some(source) = regs.source(bytes)
+    {
+        let connection = u64::from(number);
+        let what = What { connection, kind: chunk::STDIO, direction, socket: 0, site: 0, time_ns: now() };
+        stream::hand_over(&who.owner(), &what, &source);
+    }
+    0
+}
+
+/// Sockets.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn tap_syscall(ctx: RawTracePointContext) -> i32 {
-    let sockets = TAP.load().calls != 0;
-    let Some(who) = watched::current(if sockets { watch::TLS | watch::STDIO } else { watch::STDIO }) else {
-        return 0;
-    };
-    let result = ctx.arg::<i64>(1);
-    if result <= 0 {
+    if watched::current(watch::TLS).is_none() {
         return 0;
     }
-    let regs = Registers::current();
-    let direction = match regs.number() {
-        READ | READV | RECVFROM | RECVMSG => RECEIVED,
-        WRITE | WRITEV | SENDTO | SENDMSG => SENT,
-        _ => return 0,
-    };
-    let (number, bytes) = (regs.first() as u32, result as u64);
-    // The server's side of a pair of pipes: what it reads was asked, what it writes is the answer.
-    if who.bits & watch::STDIO != 0 && number == (direction ^ RECEIVED) {
-        stdio(&who, regs, number, bytes, direction);
-    } else if sockets && who.bits & watch::TLS != 0 && !peeks(regs) {
+    if let Some(Moved { regs, number, bytes, direction }) = Moved::of(&ctx)
+        && !peeks(regs)
+    {
         let sock = behind(number);
         if sock.0 != 0 {
             socket::moved(sock, bytes, direction);
@@ -43,14 +48,30 @@ pub fn tap_syscall(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// A function of its own, as [`socket::moved`] calls one: their values need not fit on the stack together.
-#[unsafe(export_name = "tap_stdio")]
-#[inline(never)]
-extern "C" fn stdio(who: &Watched, regs: Registers, number: u32, bytes: u64, direction: u32) {
-    let Some(source) = regs.source(bytes) else { return };
-    let connection = u64::from(number);
-    let what = What { connection, kind: chunk::STDIO, direction, socket: 0, site: 0, time_ns: now() };
-    stream::hand_over(&who.owner(), &what, &source);
+/// A system call that moved bytes.
+struct Moved {
+    regs: Registers,
+    /// The descriptor.
+    number: u32,
+    bytes: u64,
+    direction: u32,
+}
+
+impl Moved {
+    #[inline(always)]
+    fn of(ctx: &RawTracePointContext) -> Option<Self> {
+        let result = ctx.arg::<i64>(1);
+        if result <= 0 {
+            return None;
+        }
+        let regs = Registers::current();
+        let direction = match regs.number() {
+            READ | READV | RECVFROM | RECVMSG => RECEIVED,
+            WRITE | WRITEV | SENDTO | SENDMSG => SENT,
+            _ => return None,
+        };
+        Some(Self { regs, number: regs.first() as u32, bytes: result as u64, direction })
+    }
 }
 
 /// Whether the bytes stay where they were.
