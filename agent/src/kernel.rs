@@ -11,7 +11,7 @@ mod programs;
 mod records;
 mod tap;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -73,8 +73,10 @@ pub struct Kernel {
     // For programs that are loaded later.
     _scope: CgroupArray<MapData>,
     tap: tap::Tap,
-    /// The programs that were loaded, and whether they are attached.
-    standing: HashMap<&'static str, bool>,
+    /// The programs that were loaded.
+    loaded: HashSet<&'static str>,
+    /// Whether the kernel was asked to tell of sockets.
+    sockets: bool,
     /// Standard input and output are looked at as long as this is here, and those of these processes.
     pipes: Option<RawTracePointLink>,
     stdio: HashSet<u32>,
@@ -126,13 +128,13 @@ impl Kernel {
         if let Some(folder) = &folder {
             scope.set(0, folder.as_raw_fd(), 0).map_err(|error| failed("SCOPE", reason(&error)))?;
         }
-        let mut standing = HashMap::new();
+        let mut loaded = HashSet::new();
         for hook in HOOKS {
             if !hook.wanted(plan) || (hook.needs_layout() && layout == Layout::default()) {
                 continue;
             }
             match hook.load(&mut ebpf).and_then(|()| hook.attach(&mut ebpf, folder.as_ref())) {
-                Ok(()) => drop(standing.insert(hook.name, true)),
+                Ok(()) => drop(loaded.insert(hook.name)),
                 Err(why) if hook.required(v6.is_some()) => return Err(failed(hook.name, why)),
                 Err(why) => missing.push(hook.missing(&why)),
             }
@@ -146,7 +148,8 @@ impl Kernel {
             programs: ebpf,
             _scope: scope,
             tap,
-            standing,
+            loaded,
+            sockets: plan.tap.tap(),
             pipes: None,
             stdio: HashSet::new(),
             calls,
@@ -195,24 +198,23 @@ impl Kernel {
         }
     }
 
-    /// Has the kernel tell of sockets. What it cannot tell is reported.
+    /// Has the kernel tell of sockets, once. What it cannot tell is reported.
     fn sockets(&mut self) {
-        for hook in SOCKETS {
-            if hook.replaced(self.calls) || self.standing.get(hook.name) == Some(&true) {
-                continue;
-            }
+        if std::mem::replace(&mut self.sockets, true) {
+            return;
+        }
+        let calls = self.calls;
+        for hook in SOCKETS.into_iter().filter(|hook| !hook.replaced(calls)) {
             let done = self.load(hook).and_then(|()| hook.attach(&mut self.programs, None));
-            // Not tried again.
-            self.standing.insert(hook.name, true);
             self.missing.extend(done.err().map(|why| hook.missing(&why)));
         }
     }
 
     /// Has the kernel verify a program, once.
     fn load(&mut self, hook: Hook) -> Result<(), String> {
-        if !self.standing.contains_key(hook.name) {
+        if !self.loaded.contains(hook.name) {
             hook.load(&mut self.programs)?;
-            self.standing.insert(hook.name, false);
+            self.loaded.insert(hook.name);
         }
         Ok(())
     }

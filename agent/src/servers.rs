@@ -29,20 +29,30 @@ fn listens(pid: i32) -> bool {
 
 /// Where processes listen, asked once in a while: the kernel's list is long where many connections are.
 #[derive(Debug, Default)]
-pub struct Listening(HashMap<u32, (Time, Vec<u16>)>);
+pub struct Listening {
+    known: HashMap<u32, (Time, Vec<u16>)>,
+    /// How often all was forgotten, because there was no room.
+    pub cleared: u64,
+}
 
 impl Listening {
     /// Whether a connection with this end came to a process, and not from it: the process listens on the end's port.
     pub fn accepted(&mut self, pid: u32, end: SocketAddr, now: Time) -> bool {
-        let known = self.0.get(&pid).is_some_and(|(asked, _)| now.since(*asked) < LISTENING_NS);
-        if !known {
-            if self.0.len() >= SERVERS {
-                self.0.clear();
+        let asked = self.known.get(&pid).is_some_and(|(asked, _)| now.since(*asked) < LISTENING_NS);
+        if !asked {
+            if self.known.len() >= SERVERS {
+                self.known.clear();
+                self.cleared += 1;
             }
             let found = i32::try_from(pid).map(listening).unwrap_or_default();
-            self.0.insert(pid, (now, found.iter().map(SocketAddr::port).collect()));
+            self.known.insert(pid, (now, found.iter().map(SocketAddr::port).collect()));
         }
-        self.0.get(&pid).is_some_and(|(_, ports)| ports.contains(&end.port()))
+        self.known.get(&pid).is_some_and(|(_, ports)| ports.contains(&end.port()))
+    }
+
+    /// A process has ended: its number may be another's soon.
+    pub fn forget(&mut self, pid: u32) {
+        self.known.remove(&pid);
     }
 }
 

@@ -143,7 +143,10 @@ impl Tap {
     pub fn advance(&mut self, events: &mut Vec<Event>) {
         let now = self.kernel.lock().unwrap_or_else(PoisonError::into_inner).now();
         while let Some(chunk) = self.order.ripe(now) {
-            self.read(chunk, events);
+            match chunk.what {
+                What::Mapped => self.scan.process(chunk.process.pid),
+                _ => self.read(chunk, events),
+            }
         }
     }
 
@@ -173,8 +176,8 @@ impl Tap {
                 let read = self.flows.closed(&chunk, socket, events);
                 self.closed(&chunk, socket, read, events);
             }
-            What::Mapped => self.scan.process(chunk.process.pid),
-            What::Stdio { .. } => {}
+            // Of a process that has ended, or when watching ends: there is nothing to look for any more.
+            What::Mapped | What::Stdio { .. } => {}
         }
     }
 
@@ -198,6 +201,7 @@ impl Tap {
             self.closed(&chunk, &socket, read, events);
         }
         self.flows.end(pid, Close::Clean, time, events);
+        self.listening.forget(pid);
     }
 
     /// Stops: ends what is open, and says what is to be said.
@@ -219,6 +223,7 @@ impl Tap {
             (self.order.hurried, "chunks of the tap could not wait for older ones"),
             (self.flows.evicted, "connections were let go by the tap: it followed too many at once"),
             (self.sockets.left, "sockets were not followed by the tap: too many at once"),
+            (self.listening.cleared, "times it was forgotten where processes listen: too many do"),
         ];
         lines.extend(
             hit.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")),

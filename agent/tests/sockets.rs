@@ -172,7 +172,7 @@ fn a_connection_met_in_its_middle_is_told_as_unread() {
     let now = kernel.lock().unwrap().now();
     tap.finish(now, &mut events);
     let [Event::Unread(unread)] = &events[..] else { panic!("{events:#?}") };
-    assert_eq!(unread.flow.start, Start::Unknown);
+    assert_eq!(unread.flow.start, Start::Late);
     assert_eq!(unread.flow.destination, Some(client.listener));
     assert_eq!((unread.bytes_to_origin, unread.bytes_to_client), (RECORD.len() as u64, RECORD.len() as u64));
     assert!(matches!(unread.reason, UnreadReason::NoProbe(_)), "{:?}", unread.reason);

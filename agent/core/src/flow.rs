@@ -77,6 +77,8 @@ pub enum Start {
     /// Whoever gave the bytes does not know: offset 0 is where it began to look. What the client says first
     /// decides, and the same name may be given to another connection later.
     Unknown,
+    /// They were not: the connection was there before anybody looked.
+    Late,
 }
 
 /// One connection: who opened it, and to what.

@@ -187,7 +187,7 @@ impl Connection {
 
     /// Whether a slice begins another connection than the one that was observed so far.
     pub fn is_replaced(&self, slice: &Slice) -> bool {
-        self.start == Start::Unknown
+        self.start != Start::Seen
             && slice.direction == Direction::ToOrigin
             && match &self.protocol {
                 Protocol::Unknown { .. } | Protocol::Joining(_) => false,
@@ -320,7 +320,7 @@ impl Connection {
 
     /// Looks at the first bytes until they tell the protocol.
     fn sniff(&mut self, piece: Piece) -> Option<(Protocol, Vec<Piece>)> {
-        let unknown = self.start == Start::Unknown;
+        let unknown = self.start != Start::Seen;
         let Protocol::Unknown { held, size, start } = &mut self.protocol else { return None };
         let spoken = if piece.direction == Direction::ToClient {
             None

@@ -154,7 +154,11 @@ impl Ledger {
         let flow = observer.flow();
         if matches!(flow.plane, Plane::Tap(_)) && !observer.is_read() && self.beside.is_none() {
             // Without its socket's beginning, it may be that the start of the talk was missed.
-            let late = flow.start == Start::Unknown && flow.destination.is_none();
+            let late = match flow.start {
+                Start::Seen => false,
+                Start::Unknown => flow.destination.is_none(),
+                Start::Late => true,
+            };
             let reason = if late { UnreadReason::Joined } else { UnreadReason::Opaque };
             let flow = flow.clone();
             let unread = Unread { flow, reason, bytes_to_origin, bytes_to_client, closed, close };

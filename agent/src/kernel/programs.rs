@@ -155,9 +155,7 @@ impl Hook {
         match self.part {
             Part::Redirect => plan.listeners.is_some(),
             Part::Processes => true,
-            Part::Tap => plan.tap.tap(),
-            Part::Sockets => plan.tap.tap() && !plan.tap.calls,
-            Part::Calls => plan.tap.tap() && plan.tap.calls,
+            Part::Tap | Part::Sockets | Part::Calls => plan.tap.tap() && !self.replaced(plan.tap.calls),
             Part::Pipes => false,
         }
     }

@@ -67,8 +67,12 @@ impl Flows {
                 id,
                 process: Some(chunk.process),
                 plane: Plane::Tap(chunk.site.and_then(probe)),
-                // A socket in the clear is read from its first byte on.
-                start: if tls { Start::Unknown } else { Start::Seen },
+                start: match socket {
+                    Some(Socket { late: true, .. }) => Start::Late,
+                    _ if tls => Start::Unknown,
+                    // A socket in the clear is read from its first byte on.
+                    _ => Start::Seen,
+                },
                 host: socket.and_then(|socket| socket.host.clone()),
                 destination,
                 port: destination.map_or(if tls { 443 } else { 80 }, |address| address.port()),

@@ -176,17 +176,43 @@ impl Images {
             return "the process ended before it could be looked at".to_owned();
         };
         let images: Vec<&Image> = keys.iter().filter_map(|key| self.known.get(key)).collect();
-        // Where one library can be read and another one cannot, that is the more likely one.
-        if let Some((image, refused)) = images.iter().find_map(|image| Some((image, image.refused.first()?)))
-        {
-            return format!("{}: {refused}", image.name.display());
-        }
-        if let Some(image) = images.iter().find(|image| !image.found.is_empty()) {
-            return format!("its bytes did not pass through the functions found in {}", image.name.display());
+        let found = images.iter().find(|image| !image.found.is_empty()).map(|image| {
+            format!("its bytes did not pass through the functions found in {}", image.name.display())
+        });
+        let refused = images.iter().find_map(|image| Some((image, image.refused.first()?)));
+        let refused = refused.map(|(image, why)| format!("{}: {why}", image.name.display()));
+        // Which of two libraries it was is not known.
+        let known: Vec<String> = found.into_iter().chain(refused).collect();
+        if !known.is_empty() {
+            return known.join(", and ");
         }
         match images.first() {
             Some(image) => format!("no TLS function is known in {}", image.name.display()),
             None => "it has no file of code that could be opened".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::maps::Code;
+    use super::*;
+
+    #[test]
+    fn of_two_libraries_neither_is_blamed_alone() {
+        let key = |path: &str| Code::open(std::path::Path::new(path)).unwrap().key;
+        let (executable, library) = (key("/proc/self/exe"), key("/bin/sh"));
+        let read =
+            Found { library: Library::OpenSsl, version: None, method: Method::Dynsym, probes: 1, cheap: 1 };
+        let mut images = Images::default();
+        images.insert(executable, "/x/agent".into(), vec![read], Vec::new(), None);
+        images.insert(library, "/x/wheel.so".into(), Vec::new(), vec!["rustls is in it".to_owned()], None);
+        images.uses(7, executable);
+        assert_eq!(images.why(7), "its bytes did not pass through the functions found in /x/agent");
+        images.uses(7, library);
+        assert_eq!(
+            images.why(7),
+            "its bytes did not pass through the functions found in /x/agent, and /x/wheel.so: rustls is in it"
+        );
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Socket {
     /// Where it goes.
     pub(super) address: Option<SocketAddr>,
     opened: Time,
+    /// Whether it was met in its middle.
+    pub(super) late: bool,
     /// Bytes of its first record: its ClientHello.
     hello: u64,
 }
@@ -63,6 +65,7 @@ impl Sockets {
             host,
             address: socket.local.and_then(origin).or(socket.address),
             opened: chunk.time,
+            late: socket.state == state::LATE,
             hello: record(bytes),
         };
         self.open.insert(key, found);
@@ -80,7 +83,7 @@ impl Sockets {
         let start = match peer.state {
             // A client that connects ahead of need leaves a handshake, or a part of one, and nothing to report.
             state::TLS if peer.sent > socket.hello + HANDSHAKE => Start::Seen,
-            state::LATE => Start::Unknown,
+            state::LATE => Start::Late,
             _ => return None,
         };
         if read || peer.received == 0 {
