@@ -55,7 +55,6 @@ impl Wish {
             all: bits(self.all) | if self.lives { abi::watch::LIFE } else { 0 },
             own: std::process::id(),
             clear: u32::from(self.clear),
-            reserved: 0,
             names: self.names().count().try_into().unwrap_or(0),
         }
     }

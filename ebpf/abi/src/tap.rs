@@ -237,8 +237,6 @@ pub struct Tap {
     pub own: u32,
     /// Whether sockets in the clear are read too.
     pub clear: u32,
-    /// Zero.
-    pub reserved: u32,
     /// How many names there are of which what is executed under one is looked at from then on, before user space has
     /// heard of it.
     pub names: u32,
@@ -288,6 +286,6 @@ const _: () = assert!(size_of::<Site>() == 72);
 const _: () = assert!(size_of::<Chunk>() == 64);
 const _: () = assert!(size_of::<Socket>() == 80);
 const _: () = assert!(size_of::<Watch>() == 16);
-const _: () = assert!(size_of::<Tap>() == 24);
+const _: () = assert!(size_of::<Tap>() == 20);
 const _: () = assert!(size_of::<Layout>() == 64);
 const _: () = assert!(size_of::<Socket>() + HELLO_BYTES <= ROOMS[2]);

@@ -2,7 +2,7 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{CgroupArray, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, CgroupArray, LruHashMap, PerCpuArray, RingBuf};
 use trackway_abi::{
     CONNECTIONS, ENDED, End, Ended, Exec, Layout, Listen, Origin, RING_BYTES, VERSION, counter,
 };
@@ -77,4 +77,16 @@ pub fn add(index: u32, more: u64) {
         // SAFETY: the map gave the pointer, and it is this CPU's own copy.
         unsafe { *counter = (*counter).wrapping_add(more) };
     }
+}
+
+/// The value of a key, made of a blank one where there is none: written where it stands, because the stack is small.
+/// `None` where there is no room.
+#[inline(always)]
+pub fn entry<K, V>(map: &LruHashMap<K, V>, key: &K, blank: &Array<V>) -> Option<*mut V> {
+    if let Some(found) = map.get_ptr_mut(key) {
+        return Some(found);
+    }
+    // SAFETY: nobody writes blank values.
+    let _full = map.insert(key, unsafe { &*blank.get_ptr(0)? }, 0);
+    map.get_ptr_mut(key)
 }

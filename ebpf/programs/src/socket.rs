@@ -12,6 +12,7 @@ use aya_ebpf::programs::RawTracePointContext;
 use trackway_abi::tap::{Layout, RECEIVED, SENT, SOCKETS, STREAMS, Socket, chunk, state, watch};
 
 use crate::connect::MAPPED;
+use crate::maps::entry;
 use crate::registers::{MMAP, Registers};
 use crate::stream::{self, Source, What};
 use crate::tap::{Given, Operation, TAP_OPERATIONS, Thread, user};
@@ -212,9 +213,7 @@ extern "C" fn open(who: &Watched, sock: Address) {
     if protocol != TCP || (family != INET && family != INET6) {
         return;
     }
-    let Some(blank) = TAP_KEPT_BLANK.get(0) else { return };
-    let _full = TAP_SOCKETS.insert(&sock.0, blank, 0);
-    let Some(kept) = TAP_SOCKETS.get_ptr_mut(&sock.0) else { return };
+    let Some(kept) = entry(&TAP_SOCKETS, &sock.0, &TAP_KEPT_BLANK) else { return };
     // SAFETY: the map gave the pointer.
     let kept = unsafe { &mut *kept };
     kept.owner = who.owner();

@@ -15,7 +15,7 @@ use trackway_abi::tap::{
     Chunk, HELLO_BYTES, PIECE_BYTES, PIECES, RECEIVED, ROOMS, SENT, STREAMS, Socket, TAP_RING_BYTES, WORKERS,
 };
 
-use crate::maps::add;
+use crate::maps::{add, entry};
 use crate::tap::user;
 use crate::watch::{Owner, now};
 
@@ -199,12 +199,7 @@ pub extern "C" fn hand_over(owner: &Owner, what: &What, source: &Source) {
 fn pieces(chunk: &mut Chunk, source: &Source) -> (u64, u64) {
     let Source { total, buffer, left: segment, vector, segments } = *source;
     let key = bpf_get_current_pid_tgid();
-    if TAP_WORK.get_ptr(&key).is_none()
-        && let Some(blank) = TAP_WORK_BLANK.get(0)
-    {
-        let _full = TAP_WORK.insert(&key, blank, 0);
-    }
-    let Some(work) = TAP_WORK.get_ptr_mut(&key) else { return (total, 0) };
+    let Some(work) = entry(&TAP_WORK, &key, &TAP_WORK_BLANK) else { return (total, 0) };
     set(work, field!(lost), 0);
     set(work, field!(left), total);
     set(work, field!(buffer), buffer);

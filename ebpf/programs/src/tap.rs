@@ -12,7 +12,7 @@ use aya_ebpf::programs::ProbeContext;
 use trackway_abi::counter;
 use trackway_abi::tap::{Place, RECEIVED, SENT, SITES, STREAMS, Site, chunk, place, rule, site, watch};
 
-use crate::maps::count;
+use crate::maps::{count, entry};
 use crate::stream::{self, Source, What};
 use crate::watch::{self as watched, Watched, now};
 
@@ -179,11 +179,13 @@ fn thread(who: &Watched, regs: Saved, place: Place, direction: u32) -> Thread {
 #[inline(always)]
 fn enter(who: &Watched, regs: Saved, site: &Site, direction: u32) {
     let key = thread(who, regs, site.thread, direction);
-    let Some(operation) = operation(&key) else {
+    let Some(operation) = entry(&TAP_OPERATIONS, &key, &TAP_BLANK) else {
         // Where there is no room the end of the operation finds nothing, and the next offset shows no gap: the table
         // drops the least recently used, so that this takes more operations at once than it holds.
         return;
     };
+    // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
+    let operation = unsafe { &mut *operation };
     let stack = if site.thread.kind == place::NONE { regs.stack() } else { 0 };
     let connection = value(regs, site.connection, 0) as u64;
     let other = operation.given.connection != connection && operation.given.stack != stack;
@@ -205,22 +207,6 @@ fn enter(who: &Watched, regs: Saved, site: &Site, direction: u32) {
     operation.again = 0;
     operation.moved = 0;
     operation.socket = 0;
-}
-
-/// The operation of a thread, blank where it is its first: written where it stands, because the stack is small.
-#[inline(always)]
-fn operation(key: &Thread) -> Option<&'static mut Operation> {
-    let found = match TAP_OPERATIONS.get_ptr_mut(key) {
-        Some(found) => found,
-        None => {
-            // SAFETY: nobody writes there.
-            let blank = unsafe { &*TAP_BLANK.get_ptr(0)? };
-            let _full = TAP_OPERATIONS.insert(key, blank, 0);
-            TAP_OPERATIONS.get_ptr_mut(key)?
-        }
-    };
-    // SAFETY: the map gave the pointer, and only this thread of execution writes its own entry.
-    Some(unsafe { &mut *found })
 }
 
 #[inline(always)]

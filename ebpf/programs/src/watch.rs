@@ -12,7 +12,7 @@ use crate::task::{self, Address};
 
 /// What is looked at besides single processes.
 #[unsafe(no_mangle)]
-pub static TAP: Global<Tap> = Global::new(Tap { cgroup: 0, all: 0, own: 0, clear: 0, reserved: 0, names: 0 });
+pub static TAP: Global<Tap> = Global::new(Tap { cgroup: 0, all: 0, own: 0, clear: 0, names: 0 });
 
 /// Processes that are looked at, until they end. Children get their parent's bits.
 #[map]
